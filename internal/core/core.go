@@ -1,0 +1,436 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+// APIVersion is the apiVersion of every spec.
+const APIVersion = "prumo.dev/v1alpha1"
+
+// FieldManager is the server-side apply field manager of everything Prumo
+// writes (KEP-555).
+const FieldManager = "prumo"
+
+// Marks that Prumo leaves on the objects that it manages. An object is ours
+// only if LabelOwner names this instance and AnnotationID names the object
+// itself: a copy made with kubectl carries the label but not its own id.
+const (
+	LabelOwner       = "prumo.dev/owner"  // instance that manages the object
+	AnnotationID     = "prumo.dev/id"     // ObjectID.String() of the object itself
+	AnnotationSpec   = "prumo.dev/spec"   // SpecID.String() of the spec it renders from
+	AnnotationOrigin = "prumo.dev/origin" // OriginCreated or OriginAdopted
+	AnnotationTaints = "prumo.dev/taints" // Node only: the (key, effect) pairs that are ours
+)
+
+// Values of AnnotationOrigin. Only what was created may ever be deleted; what
+// was adopted is released: marks and fields are given up, the object stays.
+const (
+	OriginCreated = "created"
+	OriginAdopted = "adopted"
+)
+
+// Annotations that a spec may carry to say how its objects are kept.
+const (
+	AnnotationDrift     = "prumo.dev/drift"     // a DriftMode; default correct
+	AnnotationConflicts = "prumo.dev/conflicts" // "take": take fields that another manager owns; default: show and leave
+)
+
+// A Revision is one commit of the infra repo.
+type Revision struct {
+	Commit string    `json:"commit"`           // full hexadecimal id; empty for a directory that is no commit
+	Ref    string    `json:"ref,omitempty"`    // full ref name it was reached by, such as refs/heads/main
+	Signer string    `json:"signer,omitempty"` // principal of the policy that signed it; empty if not verified
+	Time   time.Time `json:"time,omitzero"`    // committer date
+}
+
+// Short is the commit id cut to 10 characters, or "(directory)".
+func (r Revision) Short() string {
+	if r.Commit == "" {
+		return "(directory)"
+	}
+	return r.Commit[:min(10, len(r.Commit))]
+}
+
+// A Tree is the files of one revision, read only, from the object store.
+type Tree struct {
+	Revision Revision
+	FS       fs.FS
+}
+
+// A Pos is a place in a file of the infra repo. Line and Col count from 1; 0
+// means unknown.
+type Pos struct {
+	File string `json:"file,omitempty"` // slash separated, relative to the repo's root
+	Line int    `json:"line,omitempty"`
+	Col  int    `json:"col,omitempty"`
+}
+
+// String returns file:line:col, leaving out what is unknown.
+func (p Pos) String() string {
+	switch {
+	case p.File == "":
+		return "-"
+	case p.Line == 0:
+		return p.File
+	case p.Col == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// Compare orders positions by file, line, column.
+func (p Pos) Compare(q Pos) int {
+	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Col, q.Col))
+}
+
+// A Stage is a step of the loop; every failure belongs to one.
+type Stage string
+
+// The stages, in order.
+const (
+	StageFetch  Stage = "fetch"
+	StageVerify Stage = "verify"
+	StageRender Stage = "render"
+	StagePlan   Stage = "plan"
+	StageApply  Stage = "apply"
+	StageReport Stage = "report"
+)
+
+// A Problem is a user's mistake: what is wrong, where, and what is wanted.
+type Problem struct {
+	Pos   Pos    `json:"pos"`
+	Spec  SpecID `json:"spec,omitzero"` // the spec that it blocks; zero if the file holds no readable spec
+	Stage Stage  `json:"stage"`
+	Msg   string `json:"message"` // one line: what is wrong, what is wanted
+}
+
+// String returns "file:line:col: message".
+func (p Problem) String() string { return p.Pos.String() + ": " + p.Msg }
+
+// A SpecID names a spec; unique within a repo.
+type SpecID struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
+// String returns Kind/name.
+func (id SpecID) String() string {
+	if id == (SpecID{}) {
+		return ""
+	}
+	return id.Kind + "/" + id.Name
+}
+
+// Compare orders spec ids by kind and name.
+func (id SpecID) Compare(o SpecID) int {
+	return cmp.Or(cmp.Compare(id.Kind, o.Kind), cmp.Compare(id.Name, o.Name))
+}
+
+// A DriftMode says what happens when live state leaves what a spec declares.
+type DriftMode string
+
+// The drift modes. Correct is the default.
+const (
+	DriftCorrect DriftMode = "correct" // put it back, and report
+	DriftReport  DriftMode = "report"  // report only
+	DriftIgnore  DriftMode = "ignore"  // say nothing
+)
+
+// A Spec is one declared thing of the infra repo.
+type Spec struct {
+	ID            SpecID    `json:"id"`
+	Pos           Pos       `json:"pos"`
+	Refs          []SpecID  `json:"refs,omitempty"` // specs that it needs
+	Drift         DriftMode `json:"drift"`
+	TakeConflicts bool      `json:"takeConflicts,omitempty"` // see AnnotationConflicts
+}
+
+// An ObjectID is the identity of a Kubernetes object. The API version is not
+// part of it: v1beta1 and v1 of an object are one object.
+type ObjectID struct {
+	Group     string `json:"group,omitempty"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// String returns Kind[.group]/[namespace/]name.
+func (id ObjectID) String() string {
+	var b strings.Builder
+	b.WriteString(id.Kind)
+	if id.Group != "" {
+		b.WriteString("." + id.Group)
+	}
+	b.WriteByte('/')
+	if id.Namespace != "" {
+		b.WriteString(id.Namespace + "/")
+	}
+	b.WriteString(id.Name)
+	return b.String()
+}
+
+// Compare orders object ids by group, kind, namespace, name.
+func (id ObjectID) Compare(o ObjectID) int {
+	return cmp.Or(cmp.Compare(id.Group, o.Group), cmp.Compare(id.Kind, o.Kind),
+		cmp.Compare(id.Namespace, o.Namespace), cmp.Compare(id.Name, o.Name))
+}
+
+// An Object is one Kubernetes object as a spec wants it, without marks.
+type Object struct {
+	ID     ObjectID
+	Spec   SpecID
+	Pos    Pos            // of the spec
+	Fields map[string]any // JSON shape: map, slice, string, bool, int64, float64, nil
+}
+
+// A Rendering is what a Tree says. Specs with a Problem, and specs that depend
+// on one, are in Specs but have no Objects and no Expects.
+type Rendering struct {
+	Specs    []Spec    // sorted by ID
+	Objects  []Object  // sorted by ID
+	Expects  []Object  // partial objects that live state should match and nobody writes, such as a node's GPUs
+	Problems []Problem // sorted by position
+}
+
+// A Conflict is a field that we render and another manager owns.
+type Conflict struct {
+	Path      string    `json:"path"`
+	Manager   string    `json:"manager"`
+	Operation string    `json:"operation"` // Apply or Update
+	Since     time.Time `json:"since,omitzero"`
+}
+
+// An Observed is one object as wanted and as the live cluster has it. Exactly
+// one of Predicted, Unchecked and Blocked tells the outcome of the dry-run.
+type Observed struct {
+	Object    Object
+	Spec      Spec
+	Manifest  map[string]any // what would be sent: Object.Fields and our marks
+	Live      map[string]any // nil: does not exist
+	Predicted map[string]any // what the server would make of it (dry-run)
+	Conflicts []Conflict     // other managers' fields that the dry-run had to take to succeed
+	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
+	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
+	Ours      bool           // Live carries our mark
+}
+
+// An Observation is the live state that a plan is made from.
+type Observation struct {
+	Objects []Observed
+	Expects []Observed       // Live only
+	Orphans []map[string]any // live objects with our mark that nothing renders
+}
+
+// An Action is what a plan does to one object.
+type Action string
+
+// The actions. Hold and Blocked do nothing and say why.
+const (
+	ActionCreate  Action = "create"
+	ActionUpdate  Action = "update"
+	ActionAdopt   Action = "adopt"   // exists and is not ours: take it over
+	ActionReplace Action = "replace" // an immutable field changes: delete and create
+	ActionDelete  Action = "delete"  // ours, and nothing renders it any more
+	ActionRelease Action = "release" // adopted, and nothing renders it any more: give up fields and marks, keep the object
+	ActionHold    Action = "hold"    // would be done, but waits for an approval
+	ActionBlocked Action = "blocked" // cannot be done
+	ActionObserve Action = "observe" // hardware differs from what is declared: nobody writes it
+)
+
+// A DriftClass says how live state left what was applied.
+type DriftClass string
+
+// The classes of drift.
+const (
+	DriftEdited   DriftClass = "edited"   // someone changed a field
+	DriftDeleted  DriftClass = "deleted"  // someone deleted the object
+	DriftUnowned  DriftClass = "unowned"  // our mark was removed
+	DriftBlocked  DriftClass = "blocked"  // cannot be applied
+	DriftHardware DriftClass = "hardware" // a machine is not what is declared
+	DriftOrphan   DriftClass = "orphan"   // carries our mark and nothing renders it
+)
+
+// A Risk is the class of a change (how much it can hurt). Higher is worse.
+type Risk int
+
+// The risks.
+const (
+	RiskSafe        Risk = iota
+	RiskRestarts         // restarts pods
+	RiskDisruptive       // evicts or blocks running work: MIG, NoExecute taint, lowered quota
+	RiskDestructive      // deletes or replaces
+)
+
+// String returns the word that plans print.
+func (r Risk) String() string {
+	return [...]string{"safe", "restarts pods", "disruptive", "destructive"}[r]
+}
+
+// MarshalText makes Risk a word in JSON.
+func (r Risk) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads the word of MarshalText.
+func (r *Risk) UnmarshalText(text []byte) error {
+	for i := RiskSafe; i <= RiskDestructive; i++ {
+		if i.String() == string(text) {
+			*r = i
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown risk %q", text)
+}
+
+// A FieldChange is one leaf that differs. Values are for people: secrets are
+// already masked. A nil From means that the field is added, a nil To removed.
+type FieldChange struct {
+	Path      string    `json:"path"` // such as .spec.hard["requests.nvidia.com/gpu"]
+	From      any       `json:"from,omitempty"`
+	To        any       `json:"to,omitempty"`
+	Manager   string    `json:"manager,omitempty"`   // who owns the live value
+	Operation string    `json:"operation,omitempty"` // Apply or Update
+	Since     time.Time `json:"since,omitzero"`
+}
+
+// A Change is what a plan does to one object, and why.
+type Change struct {
+	ID        ObjectID      `json:"object"`
+	Spec      SpecID        `json:"spec,omitzero"`
+	Pos       Pos           `json:"pos,omitzero"`
+	Action    Action        `json:"action"`
+	Wanted    Action        `json:"wanted,omitempty"` // with Hold: the action that waits
+	Class     DriftClass    `json:"class,omitempty"`  // what it is if its cause is not a commit
+	Mode      DriftMode     `json:"mode,omitempty"`
+	Risk      Risk          `json:"risk"`
+	Fields    []FieldChange `json:"fields,omitempty"`
+	Conflicts []Conflict    `json:"conflicts,omitempty"`
+	Reason    string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
+	Unchecked string        `json:"unchecked,omitempty"` // see Observed.Unchecked
+
+	// What apply needs; never printed.
+	Manifest        map[string]any `json:"-"` // what is sent
+	Live            map[string]any `json:"-"` // what the plan was made from; nil if it does not exist
+	UID             string         `json:"-"` // of Live
+	ResourceVersion string         `json:"-"` // of Live
+	Force           bool           `json:"-"` // take Conflicts
+}
+
+// A Plan is what would change in the live cluster to obey a revision.
+type Plan struct {
+	Revision  Revision `json:"revision"`
+	Changes   []Change `json:"changes"` // in the order in which they are applied
+	Unchanged int      `json:"unchanged"`
+	Hash      string   `json:"hash"` // hexadecimal SHA-256 of all that is done; what an approval binds to
+}
+
+// Empty reports whether there is nothing to do and nothing to say.
+func (p Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Count returns the number of changes with one of the actions.
+func (p Plan) Count(actions ...Action) int {
+	n := 0
+	for _, c := range p.Changes {
+		for _, a := range actions {
+			if c.Action == a {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A Status is how an action on one object ended.
+type Status string
+
+// The statuses.
+const (
+	StatusDone    Status = "done"
+	StatusFailed  Status = "failed"
+	StatusBlocked Status = "blocked" // not tried: waits for something that is not there
+	StatusHeld    Status = "held"    // not tried: waits for an approval
+	StatusSkipped Status = "skipped" // not tried: drift mode report or ignore, or the pass ended before
+)
+
+// An Outcome is what became of one change.
+type Outcome struct {
+	ID     ObjectID `json:"object"`
+	Spec   SpecID   `json:"spec,omitzero"`
+	Action Action   `json:"action"`
+	Status Status   `json:"status"`
+	Reason string   `json:"reason,omitempty"` // why not done
+}
+
+// A Result is what a plan became.
+type Result struct {
+	Outcomes []Outcome     `json:"outcomes"` // in the order of the plan
+	NotReady []Outcome     `json:"notReady,omitempty"`
+	Took     time.Duration `json:"tookNanoseconds"`
+}
+
+// Count returns the number of outcomes with a status.
+func (r Result) Count(s Status) int {
+	n := 0
+	for _, o := range r.Outcomes {
+		if o.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// A CommitVerdict says whether one commit may be obeyed, and under which rule.
+type CommitVerdict struct {
+	Commit  string   `json:"commit"`
+	Subject string   `json:"subject"` // first line of the message, cleaned for a terminal
+	Signer  string   `json:"signer,omitempty"`
+	Key     string   `json:"key,omitempty"` // fingerprint: SHA256:… for SSH, 40 hex digits for OpenPGP
+	Rules   []string `json:"rules,omitempty"`
+	Refusal *Refusal `json:"refusal,omitempty"` // nil: accepted
+}
+
+// A Refusal says why a commit or a history is not obeyed. Code is stable and
+// machine readable, such as E-UNSIGNED.
+type Refusal struct {
+	Code   string `json:"code"`
+	Commit string `json:"commit,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Found  string `json:"found"`
+	Needed string `json:"needed"`
+	Remedy string `json:"remedy"`
+}
+
+// String returns "CODE: found; needed …; remedy".
+func (r Refusal) String() string {
+	return fmt.Sprintf("%s: %s; needed: %s; to fix it: %s", r.Code, r.Found, r.Needed, r.Remedy)
+}
+
+// A Verdict says whether the commits between the last accepted revision and a
+// new one may be obeyed.
+type Verdict struct {
+	From    string          `json:"from"` // last accepted, or the introduction
+	To      string          `json:"to"`
+	Commits []CommitVerdict `json:"commits"`           // parents first
+	Refusal *Refusal        `json:"refusal,omitempty"` // the first reason; nil: To is accepted
+}
+
+// A Report is all that one pass found and did.
+type Report struct {
+	Time     time.Time `json:"time"`
+	Instance string    `json:"instance"`
+	Revision Revision  `json:"revision"`          // in force
+	Refused  *Verdict  `json:"refused,omitempty"` // a newer revision that was not obeyed
+	Problems []Problem `json:"problems,omitempty"`
+	Plan     *Plan     `json:"plan,omitempty"`   // caused by commits
+	Drift    *Plan     `json:"drift,omitempty"`  // caused by anything else
+	Result   *Result   `json:"result,omitempty"` // of both
+	Errors   []Fault   `json:"errors,omitempty"`
+}
+
+// A Fault is a machine's fault, with the stage that it stopped.
+type Fault struct {
+	Stage Stage  `json:"stage"`
+	Msg   string `json:"message"`
+}
