@@ -1,0 +1,287 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Kind is the kind of the configuration file; its apiVersion is core.APIVersion.
+const Kind = "ReconcilerConfig"
+
+// maxFile bounds the configuration file and each secret file, in bytes.
+const maxFile = 1 << 20
+
+// Config is the daemon's configuration. File names in it are absolute after
+// Load.
+type Config struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+
+	// Instance marks the objects that this daemon manages. Two daemons on one
+	// cluster need two instances. A DNS label.
+	Instance string `yaml:"instance"`
+
+	Repo Repo `yaml:"repo"`
+
+	// TrustFile is the trust anchor: who is obeyed, from which commit on.
+	TrustFile string `yaml:"trustFile"`
+
+	// StateDir holds the fetched objects and the last accepted revision.
+	StateDir string `yaml:"stateDir"`
+
+	// Kubeconfig and Context name the cluster; empty means kubectl's rules, and
+	// inside a cluster its ServiceAccount.
+	Kubeconfig string `yaml:"kubeconfig"`
+	Context    string `yaml:"context"`
+
+	// Interval is the time between two looks at the repo and the cluster.
+	Interval Duration `yaml:"interval"`
+
+	// Grace is how long a pass may go on after the daemon is told to stop.
+	Grace Duration `yaml:"grace"`
+
+	// Listen is the address of /metrics, /healthz, /readyz and /api/v1/status.
+	Listen string `yaml:"listen"`
+
+	Log    Log    `yaml:"log"`
+	Report Report `yaml:"report"`
+	Forge  *Forge `yaml:"forge"`
+}
+
+// Repo is the infra repo and the branch that is obeyed.
+type Repo struct {
+	URL  string `yaml:"url"` // https, ssh, file or a local path
+	Ref  string `yaml:"ref"` // full name; default refs/heads/main
+	Auth Auth   `yaml:"auth"`
+}
+
+// Auth names the files that hold what the remote asks for.
+type Auth struct {
+	Username       string `yaml:"username"` // for https; default "git"
+	PasswordFile   string `yaml:"passwordFile"`
+	SSHKeyFile     string `yaml:"sshKeyFile"`
+	KnownHostsFile string `yaml:"knownHostsFile"`
+	CAFile         string `yaml:"caFile"`
+}
+
+// Log is how the daemon logs to standard error.
+type Log struct {
+	Format string `yaml:"format"` // text or json; default text
+	Level  string `yaml:"level"`  // debug, info, warn, error; default info
+}
+
+// Report is where each pass leaves its drift report. Empty means nowhere.
+type Report struct {
+	JSON     string `yaml:"json"`
+	Markdown string `yaml:"markdown"`
+}
+
+// Forge is where pull requests are planned.
+type Forge struct {
+	Type      string `yaml:"type"` // github: GitHub, Gitea, Forgejo
+	URL       string `yaml:"url"`  // of the API, such as https://git.example/api/v1
+	Repo      string `yaml:"repo"` // owner/name
+	TokenFile string `yaml:"tokenFile"`
+	CAFile    string `yaml:"caFile"`
+	Status    bool   `yaml:"status"` // set a commit status too; the token needs the right to
+}
+
+// A Duration is a time.Duration written as Go writes it, such as 30s.
+type Duration time.Duration
+
+// UnmarshalYAML reads a Go duration above zero.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := time.ParseDuration(n.Value)
+	if err != nil || v <= 0 {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a duration, want one such as 30s or 5m", n.Line, n.Value)}}
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Load reads and checks a configuration file. Mistakes in it are Problems; an
+// error means that it could not be read.
+func Load(file string) (*Config, []core.Problem, error) {
+	data, err := ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := defaults()
+	problems := decode(file, data, c)
+	if len(problems) > 0 {
+		return nil, problems, nil
+	}
+	if problems := c.check(file, data); len(problems) > 0 {
+		return nil, problems, nil
+	}
+	c.resolve(filepath.Dir(file))
+	return c, nil, nil
+}
+
+// ReadFile reads a file of at most 1 MiB.
+func ReadFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, maxFile)
+	}
+	return data, nil
+}
+
+// ReadSecret reads a file that holds a secret, without the line end that editors
+// leave. An empty name is an empty secret.
+func ReadSecret(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	data, err := ReadFile(name)
+	return strings.TrimRight(string(data), "\r\n"), err
+}
+
+func defaults() *Config {
+	return &Config{
+		Repo:     Repo{Ref: "refs/heads/main"},
+		Interval: Duration(30 * time.Second),
+		Grace:    Duration(20 * time.Second),
+		Listen:   ":8080",
+		Log:      Log{Format: "text", Level: "info"},
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+
+func decode(file string, data []byte, c *Config) []core.Problem {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	err := dec.Decode(c)
+	if err == nil {
+		err = dec.Decode(new(yaml.Node))
+		if err == nil {
+			return []core.Problem{problem(file, 0, "more than one document, want one")}
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	msgs := []string{err.Error()}
+	if te := (*yaml.TypeError)(nil); errors.As(err, &te) {
+		msgs = te.Errors
+	}
+	var problems []core.Problem
+	for _, msg := range msgs {
+		line := 0
+		if m := yamlLine.FindStringSubmatch(msg); m != nil {
+			line, _ = strconv.Atoi(m[1])
+			msg = m[2]
+		}
+		problems = append(problems, problem(file, line, plain(msg)))
+	}
+	return problems
+}
+
+var unknownField = regexp.MustCompile(`^field (\S+) not found in type config\.(\S+)$`)
+
+// plain says a message of the YAML library in the file's words.
+func plain(msg string) string {
+	if m := unknownField.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("unknown key %q; `reconciler run --help` shows an example of all keys", m[1])
+	}
+	return strings.TrimPrefix(msg, "yaml: ")
+}
+
+func problem(file string, line int, msg string) core.Problem {
+	return core.Problem{Pos: core.Pos{File: file, Line: line}, Stage: core.StageFetch, Msg: msg}
+}
+
+var (
+	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	repoName = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+)
+
+// check returns what is missing or makes no sense.
+func (c *Config) check(file string, data []byte) []core.Problem {
+	var problems []core.Problem
+	want := func(ok bool, path, msg string) {
+		if !ok {
+			problems = append(problems, problem(file, lineOf(data, path), path+": "+msg))
+		}
+	}
+	oneOf := func(path, value string, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		want(false, path, fmt.Sprintf("%q, want %s", value, strings.Join(allowed, " or ")))
+	}
+	oneOf("apiVersion", c.APIVersion, core.APIVersion)
+	oneOf("kind", c.Kind, Kind)
+	want(dnsLabel.MatchString(c.Instance), "instance", fmt.Sprintf("%q, want a DNS label such as lab", c.Instance))
+	want(c.Repo.URL != "", "repo.url", "missing, want the URL of the infra repo")
+	want(strings.HasPrefix(c.Repo.Ref, "refs/heads/"), "repo.ref", fmt.Sprintf("%q, want a full branch name such as refs/heads/main", c.Repo.Ref))
+	want(c.TrustFile != "", "trustFile", "missing, want the file that says who is obeyed")
+	want(c.StateDir != "", "stateDir", "missing, want a folder that survives a restart")
+	oneOf("log.format", c.Log.Format, "text", "json")
+	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	if c.Forge != nil {
+		oneOf("forge.type", c.Forge.Type, "github")
+		want(c.Forge.URL != "", "forge.url", "missing, want the API's URL such as https://git.example/api/v1")
+		want(repoName.MatchString(c.Forge.Repo), "forge.repo", fmt.Sprintf("%q, want owner/name", c.Forge.Repo))
+		want(c.Forge.TokenFile != "", "forge.tokenFile", "missing, want a file with the token")
+	}
+	return problems
+}
+
+// lineOf returns the line of a dotted path, or of the nearest parent that is
+// there; 1 if none is.
+func lineOf(data []byte, path string) int {
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) != nil || len(doc.Content) == 0 {
+		return 1
+	}
+	node, line := doc.Content[0], 1
+	for key := range strings.SplitSeq(path, ".") {
+		i := 0
+		for ; i+1 < len(node.Content) && node.Content[i].Value != key; i += 2 {
+		}
+		if i+1 >= len(node.Content) {
+			break
+		}
+		line, node = node.Content[i].Line, node.Content[i+1]
+	}
+	return line
+}
+
+// resolve makes file names absolute: relative ones are relative to the
+// configuration file.
+func (c *Config) resolve(dir string) {
+	names := []*string{&c.TrustFile, &c.StateDir, &c.Kubeconfig, &c.Report.JSON, &c.Report.Markdown,
+		&c.Repo.Auth.PasswordFile, &c.Repo.Auth.SSHKeyFile, &c.Repo.Auth.KnownHostsFile, &c.Repo.Auth.CAFile}
+	if c.Forge != nil {
+		names = append(names, &c.Forge.TokenFile, &c.Forge.CAFile)
+	}
+	for _, name := range names {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const valid = `apiVersion: prumo.dev/v1alpha1
+kind: ReconcilerConfig
+instance: lab
+repo:
+  url: https://git.example/lab/infra.git
+  auth: {passwordFile: token}
+trustFile: trust.yaml
+stateDir: /var/lib/prumo
+`
+
+func load(t *testing.T, text string) (*Config, []string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, problems, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range problems {
+		p.Pos.File = "config.yaml"
+		got = append(got, p.String())
+	}
+	return c, got
+}
+
+func TestLoadDefaultsAndPaths(t *testing.T) {
+	c, problems := load(t, valid)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if got, want := c.Interval, Duration(30*time.Second); got != want {
+		t.Errorf("interval %v, want %v", got, want)
+	}
+	if got, want := c.Repo.Ref, "refs/heads/main"; got != want {
+		t.Errorf("ref %q, want %q", got, want)
+	}
+	if filepath.Base(c.TrustFile) != "trust.yaml" || !filepath.IsAbs(c.TrustFile) {
+		t.Errorf("trustFile %q, want it absolute beside the file", c.TrustFile)
+	}
+	if c.StateDir != "/var/lib/prumo" {
+		t.Errorf("stateDir %q, want it unchanged", c.StateDir)
+	}
+}
+
+func TestLoadProblems(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"unknown key", valid + "intervall: 3s\n",
+			[]string{"config.yaml:9: unknown key \"intervall\"; `reconciler run --help` shows an example of all keys"}},
+		{"unknown nested key", valid + "log: {fromat: json}\n",
+			[]string{"config.yaml:9: unknown key \"fromat\"; `reconciler run --help` shows an example of all keys"}},
+		{"duration", valid + "interval: fast\n",
+			[]string{`config.yaml:9: "fast" is not a duration, want one such as 30s or 5m`}},
+		{"duplicate key", valid + "instance: b\n",
+			[]string{`config.yaml:9: mapping key "instance" already defined at line 3`}},
+		{"two documents", valid + "---\nkind: x\n", []string{"config.yaml: more than one document, want one"}},
+		{"empty", "", []string{
+			`config.yaml:1: apiVersion: "", want prumo.dev/v1alpha1`,
+			`config.yaml:1: kind: "", want ReconcilerConfig`,
+			`config.yaml:1: instance: "", want a DNS label such as lab`,
+			`config.yaml:1: repo.url: missing, want the URL of the infra repo`,
+			`config.yaml:1: trustFile: missing, want the file that says who is obeyed`,
+			`config.yaml:1: stateDir: missing, want a folder that survives a restart`,
+		}},
+		{"nested place", valid + "forge:\n  type: gitlab\n  url: https://x\n  repo: a\n", []string{
+			`config.yaml:10: forge.type: "gitlab", want github`,
+			`config.yaml:12: forge.repo: "a", want owner/name`,
+			`config.yaml:9: forge.tokenFile: missing, want a file with the token`,
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, got := load(t, tt.text)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReadFileIsBounded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "big")
+	if err := os.WriteFile(file, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile(file); err == nil {
+		t.Error("read a file over the limit")
+	}
+}
