@@ -1,0 +1,157 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// startTimeout bounds Start once the binaries exist. A cluster is ready in a
+// few seconds; a machine under heavy load gets a minute.
+const startTimeout = time.Minute
+
+// Options say what to start and where.
+type Options struct {
+	// Dir holds data, logs and kubeconfigs. Empty: a temporary folder that
+	// Stop removes. A folder used before keeps its objects; its certificates
+	// and tokens are new.
+	Dir string
+
+	// Log is told about progress that a person waits for. Nil: nobody is.
+	Log func(format string, args ...any)
+
+	// Workloads starts the controller manager, the scheduler and kwok too.
+	// Without it there are etcd and the API server only: objects are stored,
+	// and nothing acts on them (a deleted namespace never ends).
+	Workloads bool
+}
+
+func (o Options) log(format string, args ...any) {
+	if o.Log != nil {
+		o.Log(format, args...)
+	}
+}
+
+// A Cluster is a running control plane. Its methods may be called from several
+// goroutines.
+type Cluster struct {
+	opts  Options
+	dir   string
+	lock  *os.File // held while the folder is in use
+	port  *heldPort
+	pki   *pki
+	bins  binaries
+	admin *rest.Config
+
+	mu      sync.Mutex // guards what follows
+	running []*process // in the order in which they were started
+	stopped bool
+}
+
+// Start builds what is missing (see [Ensure]), starts a control plane and
+// returns when it is ready to be used. The context bounds the start only; the
+// cluster runs until Stop or until this process ends.
+func Start(ctx context.Context, opts Options) (*Cluster, error) {
+	bins, err := ensure(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{opts: opts, bins: bins}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.prepare(); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare cluster: %w", err), c.Stop())
+	}
+	if err := c.startServers(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start cluster: %w", err), c.Stop())
+	}
+	return c, nil
+}
+
+// prepare makes all that the servers read: folders, certificates, kubeconfigs.
+func (c *Cluster) prepare() (err error) {
+	if c.dir, c.lock, err = claimDir(c.opts.Dir); err != nil {
+		return err
+	}
+	if c.port, err = holdPort(); err != nil {
+		return err
+	}
+	if c.pki, err = newPKI(c.dir); err != nil {
+		return err
+	}
+	if err := c.writeKubeconfigs(); err != nil {
+		return err
+	}
+	return writeStages(c.dir)
+}
+
+// startServers starts the servers in their order and waits for each that
+// others need.
+func (c *Cluster) startServers(ctx context.Context) error {
+	if err := c.run(ctx, c.etcd()); err != nil {
+		return err
+	}
+	if err := c.StartAPIServer(ctx); err != nil {
+		return err
+	}
+	if !c.opts.Workloads {
+		return nil
+	}
+	if err := c.createStorageClass(ctx); err != nil {
+		return err
+	}
+	for _, s := range []server{c.controllerManager(), c.scheduler(), c.kwok()} {
+		if err := c.run(ctx, s); err != nil {
+			return err
+		}
+	}
+	return c.awaitWorkloads(ctx)
+}
+
+// Kubeconfig returns the path of a kubeconfig with every right (group
+// system:masters).
+func (c *Cluster) Kubeconfig() string { return c.path("admin.kubeconfig") }
+
+// Config returns a copy of the client configuration of Kubeconfig, without a
+// client-side rate limit.
+func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.admin) }
+
+// path returns the path of a file in the cluster's folder.
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+// Stop ends every server, within seconds, and removes the folder if it is a
+// temporary one. It reports servers that had ended before on their own.
+// Calling it again does nothing.
+func (c *Cluster) Stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return nil
+	}
+	c.stopped = true
+	var errs []error
+	for _, p := range c.running {
+		errs = append(errs, p.died())
+	}
+	for len(c.running) > 0 {
+		last := len(c.running) - 1
+		c.running[last].stop()
+		c.running = c.running[:last]
+	}
+	if c.port != nil {
+		errs = append(errs, c.port.release())
+	}
+	if c.lock != nil {
+		if c.opts.Dir == "" {
+			errs = append(errs, os.RemoveAll(c.dir))
+		}
+		errs = append(errs, c.lock.Close())
+	}
+	return errors.Join(errs...)
+}
