@@ -44,7 +44,7 @@ func (g *GitHub) do(ctx context.Context, r request) (next string, err error) {
 		if ue := (*url.Error)(nil); errors.As(err, &ue) {
 			err = ue.Err // without the URL, which the message names already
 		}
-		return "", g.fail(r, err)
+		return "", g.fail(r, g.scrub(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -59,7 +59,7 @@ func (g *GitHub) do(ctx context.Context, r request) (next string, err error) {
 	}
 	if r.out != nil {
 		if err := json.Unmarshal(data, r.out); err != nil {
-			return "", g.fail(r, fmt.Errorf("the answer is not the JSON of a forge (%w): is the URL that of the API, such as https://git.example/api/v1?", err))
+			return "", g.fail(r, fmt.Errorf("the answer is not the JSON of a forge (%w): is the URL that of the API, such as https://git.example/api/v1?", g.scrub(err)))
 		}
 	}
 	return nextPage(resp.Header), nil
@@ -109,7 +109,7 @@ func (g *GitHub) pages(ctx context.Context, r request, each func(json.RawMessage
 			return err
 		}
 		if err := each(page); err != nil {
-			return g.fail(r, err)
+			return g.fail(r, fmt.Errorf("the answer is not what a forge sends: %w", g.scrub(err)))
 		}
 		if next == "" {
 			return nil

@@ -27,10 +27,13 @@ func (e *RateLimited) Error() string {
 // errNotFound marks a 404, whose meaning depends on what was asked.
 var errNotFound = errors.New("not found")
 
-// fail says which call failed and why, and never with the token, which a server
-// could send back in any text.
+// fail says which call failed and why.
 func (g *GitHub) fail(r request, err error) error {
-	err = fmt.Errorf("cannot %s at %s: %w", r.what, g.base.Host, err)
+	return fmt.Errorf("cannot %s at %s: %w", r.what, g.base.Host, err)
+}
+
+// scrub returns err without the token, which a server may send back in any text.
+func (g *GitHub) scrub(err error) error {
 	if strings.Contains(err.Error(), g.token) {
 		return errors.New(g.redact(err.Error()))
 	}
