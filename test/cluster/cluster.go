@@ -91,10 +91,9 @@ func (c *Cluster) prepare() (err error) {
 	return writeStages(c.dir)
 }
 
-// startServers starts the servers in their order and waits for each that
-// others need.
+// startServers starts the servers in their order and waits until they work.
 func (c *Cluster) startServers(ctx context.Context) error {
-	if err := c.run(ctx, c.etcd()); err != nil {
+	if err := c.spawn(c.etcd()); err != nil {
 		return err
 	}
 	if err := c.StartAPIServer(ctx); err != nil {
@@ -107,11 +106,11 @@ func (c *Cluster) startServers(ctx context.Context) error {
 		return err
 	}
 	for _, s := range []server{c.controllerManager(), c.scheduler(), c.kwok()} {
-		if err := c.run(ctx, s); err != nil {
+		if err := c.spawn(s); err != nil {
 			return err
 		}
 	}
-	return c.awaitWorkloads(ctx)
+	return c.await(ctx, "the controllers do not work", c.controllersWork)
 }
 
 // Kubeconfig returns the path of a kubeconfig with every right (group

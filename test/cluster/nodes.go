@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +43,7 @@ func (c *Cluster) AddNodes(ctx context.Context, manifests ...[]byte) error {
 		}
 	}
 	for _, node := range nodes {
-		if err := awaitNode(ctx, client, node.Name); err != nil {
+		if err := c.awaitNode(ctx, client, node.Name); err != nil {
 			return err
 		}
 	}
@@ -120,20 +121,16 @@ func updateNodeStatus(ctx context.Context, client kubernetes.Interface, name str
 }
 
 // awaitNode waits until a Node is Ready and may be scheduled to.
-func awaitNode(ctx context.Context, client kubernetes.Interface, name string) error {
+func (c *Cluster) awaitNode(ctx context.Context, client kubernetes.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for {
+	return c.await(ctx, "node "+name, func(ctx context.Context) error {
 		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-		if err == nil && isReady(node) {
-			return nil
+		if err == nil && !isReady(node) {
+			err = errors.New("it is not Ready")
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("node %s is not Ready: %w", name, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }
 
 func isReady(node *corev1.Node) bool {

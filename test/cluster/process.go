@@ -3,19 +3,18 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
+	"slices"
 	"time"
 )
 
 // A server is how to run one program of the control plane.
 type server struct {
-	name  string
-	args  []string
-	ready func(context.Context) error // asked again until it is nil; nil: nothing waits for it
-	grace time.Duration               // time to end by itself when stopped; 0: it has nothing to save
+	name string
+	args []string
 }
 
 // A process is a server that runs.
@@ -24,63 +23,67 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string        // path of what it printed
 	done chan struct{} // closed when it has ended
-	err  error         // how it ended; read after done only
-}
-
-// run starts a server and waits until it is ready.
-func (c *Cluster) run(ctx context.Context, s server) error {
-	p, err := c.spawn(s)
-	if err != nil {
-		return err
-	}
-	return p.awaitReady(ctx)
 }
 
 // spawn starts a server without waiting for it.
-func (c *Cluster) spawn(s server) (*process, error) {
+func (c *Cluster) spawn(s server) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped {
-		return nil, fmt.Errorf("start %s: the cluster is stopped", s.name)
+		return fmt.Errorf("start %s: the cluster is stopped", s.name)
+	}
+	if slices.ContainsFunc(c.running, func(p *process) bool { return p.name == s.name }) {
+		return fmt.Errorf("start %s: it runs already", s.name)
 	}
 	p := &process{server: s, log: c.path(s.name + ".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.name, err)
+		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	defer out.Close() // the child has its own descriptor
 	p.cmd = exec.Command(c.bins[s.name], s.args...)
 	p.cmd.Dir = c.dir
+	p.cmd.Env = []string{"HOME=" + c.dir} // variables such as ETCD_NAME are flags of etcd
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := spawn(p.cmd); err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.name, err)
+		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState keeps how it ended
 		close(p.done)
 	}()
 	c.running = append(c.running, p)
-	return p, nil
+	return nil
 }
 
-// awaitReady asks until the server is ready, has ended, or the time is over.
-func (p *process) awaitReady(ctx context.Context) error {
-	if p.ready == nil {
-		return p.died()
-	}
+// await asks until there is no error, and gives up when the context ends or a
+// server has died, which nothing restarts.
+func (c *Cluster) await(ctx context.Context, what string, ask func(context.Context) error) error {
 	for {
-		err := p.ready(ctx)
+		err := ask(ctx)
 		if err == nil {
 			return nil
 		}
+		if dead := c.dead(); dead != nil {
+			return dead
+		}
 		select {
-		case <-p.done:
-			return p.died()
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w (last: %w)\n%s", p.name, context.Cause(ctx), err, p.tail())
+			return fmt.Errorf("%s: %w (last: %w)", what, context.Cause(ctx), err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// dead returns an error if a server has ended by itself.
+func (c *Cluster) dead() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, p := range c.running {
+		errs = append(errs, p.died())
+	}
+	return errors.Join(errs...)
 }
 
 // died returns an error if the server has ended, with the last it printed.
@@ -93,16 +96,9 @@ func (p *process) died() error {
 	}
 }
 
-// stop ends the server and returns when it is gone.
+// stop kills the server and returns when it is gone. None has anything to save:
+// etcd has written what it has confirmed, and the others keep nothing.
 func (p *process) stop() {
-	if p.grace > 0 {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
-		select {
-		case <-p.done:
-			return
-		case <-time.After(p.grace):
-		}
-	}
 	_ = p.cmd.Process.Kill() // it may be gone
 	<-p.done
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,6 +30,7 @@ func (c *Cluster) etcd() server {
 	return server{
 		name: etcd,
 		args: []string{
+			"--name=prumo",
 			"--data-dir=etcd",
 			"--unsafe-no-fsync", // data need not survive a power cut
 			"--log-level=warn",
@@ -36,9 +38,8 @@ func (c *Cluster) etcd() server {
 			"--advertise-client-urls=" + etcdClient,
 			"--listen-peer-urls=" + etcdPeer,
 			"--initial-advertise-peer-urls=" + etcdPeer,
-			"--initial-cluster=default=" + etcdPeer,
+			"--initial-cluster=prumo=" + etcdPeer,
 		},
-		grace: 3 * time.Second,
 	}
 }
 
@@ -59,13 +60,12 @@ func (c *Cluster) apiServer() server {
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged",
 		"--endpoint-reconciler-type=none", // nobody reaches it from a pod
-		"--shutdown-delay-duration=0s",
 	}
 	if !c.opts.Workloads {
 		// Nobody would ever take the taint of a new node away again.
 		args = append(args, "--disable-admission-plugins=TaintNodesByCondition")
 	}
-	return server{name: apiServer, args: args, ready: c.answersReady, grace: 3 * time.Second}
+	return server{name: apiServer, args: args}
 }
 
 func (c *Cluster) controllerManager() server {
@@ -98,34 +98,29 @@ func (c *Cluster) kwok() server {
 	}}
 }
 
-// StopAPIServer ends the API server and leaves the rest running, as an outage
+// StopAPIServer kills the API server and leaves the rest running, as an outage
 // of it does. Its port stays reserved.
 func (c *Cluster) StopAPIServer() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, p := range c.running {
-		if p.name == apiServer {
-			err := p.died()
-			p.stop()
-			c.running = append(c.running[:i:i], c.running[i+1:]...)
-			return err
-		}
+	i := slices.IndexFunc(c.running, func(p *process) bool { return p.name == apiServer })
+	if i < 0 {
+		return errors.New("stop the API server: it does not run")
 	}
-	return errors.New("the API server does not run")
+	p := c.running[i]
+	c.running = slices.Delete(c.running, i, i+1)
+	err := p.died()
+	p.stop()
+	return err
 }
 
 // StartAPIServer starts the API server again, on the port and with the data
 // that it had, and returns when it is ready.
 func (c *Cluster) StartAPIServer(ctx context.Context) error {
-	c.mu.Lock()
-	for _, p := range c.running {
-		if p.name == apiServer {
-			c.mu.Unlock()
-			return errors.New("the API server runs already")
-		}
+	if err := c.spawn(c.apiServer()); err != nil {
+		return err
 	}
-	c.mu.Unlock()
-	return c.run(ctx, c.apiServer())
+	return c.await(ctx, "the API server is not ready", c.answersReady)
 }
 
 // answersReady asks the API server whether it is ready.
@@ -153,36 +148,13 @@ func (c *Cluster) answersReady(ctx context.Context) error {
 	return nil
 }
 
-// awaitWorkloads waits for the work of the controllers that every namespaced
-// object with pods needs: the default ServiceAccount.
-func (c *Cluster) awaitWorkloads(ctx context.Context) error {
+// controllersWork asks for the work of the controllers that every pod needs:
+// the default ServiceAccount.
+func (c *Cluster) controllersWork(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.admin)
 	if err != nil {
 		return err
 	}
-	for {
-		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
-		if err == nil {
-			return nil
-		}
-		if dead := c.anyDied(); dead != nil {
-			return dead
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the controllers do not work: %w (last: %w)", context.Cause(ctx), err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// anyDied returns an error if a server has ended by itself.
-func (c *Cluster) anyDied() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var errs []error
-	for _, p := range c.running {
-		errs = append(errs, p.died())
-	}
-	return errors.Join(errs...)
+	_, err = client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+	return err
 }
