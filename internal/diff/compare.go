@@ -1,0 +1,221 @@
+package diff
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// maxDepth bounds the walk into an object; deeper trees are one leaf. The API
+// server itself accepts far less in practice.
+const maxDepth = 100
+
+// A leaf is one place where live and wanted differ, raw.
+type leaf struct {
+	path   []segment
+	from   any  // live; nil if absent
+	to     any  // wanted; nil if absent
+	hidden bool // lies in the data of a Secret that is part of the object
+}
+
+// scope says which parts of two objects are compared.
+type scope int
+
+const (
+	whole    scope = iota // all fields, status apart: a dry-run against live
+	declared              // only what the wanted side says: a rendered object against live
+	observed              // as declared, status included: expected hardware against live
+	shallow               // all fields of two renderings, status included; an added or removed subtree is one leaf
+)
+
+// compare returns the differences between two objects, in path order.
+func compare(live, want map[string]any, sc scope) []leaf {
+	w := walker{scope: sc}
+	w.walk(nil, asAny(live), asAny(want), false)
+	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return comparePaths(a.path, b.path) })
+	return w.leaves
+}
+
+func asAny(m map[string]any) any {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+type walker struct {
+	scope  scope
+	leaves []leaf
+}
+
+// walk records the differences between from and to, which are at path.
+func (w *walker) walk(path []segment, from, to any, hidden bool) {
+	if to == nil && from == nil {
+		return
+	}
+	if to == nil && w.subset() {
+		return
+	}
+	fromMap, fromIsMap := from.(map[string]any)
+	toMap, toIsMap := to.(map[string]any)
+	fromList, fromIsList := from.([]any)
+	toList, toIsList := to.([]any)
+	atLeaf := len(path) >= maxDepth || w.scope == shallow && len(path) > 0 && (from == nil || to == nil)
+	switch {
+	case !atLeaf && (fromIsMap || from == nil) && (toIsMap || to == nil) && len(fromMap)+len(toMap) > 0:
+		w.walkMaps(path, fromMap, toMap, hidden)
+	case !atLeaf && (fromIsList || from == nil) && (toIsList || to == nil) && len(fromList)+len(toList) > 0:
+		w.walkLists(path, fromList, toList, hidden)
+	case !same(path, from, to):
+		w.leaves = append(w.leaves, leaf{path: slices.Clone(path), from: from, to: to, hidden: hidden || isSecret(fromMap) || isSecret(toMap)})
+	}
+}
+
+// subset reports whether only what is wanted is looked at.
+func (w *walker) subset() bool { return w.scope == declared || w.scope == observed }
+
+func (w *walker) walkMaps(path []segment, from, to map[string]any, hidden bool) {
+	hidden = hidden || isSecret(from) || isSecret(to)
+	for name := range to {
+		if !w.ignored(path, name) {
+			w.walk(append(path, segment{field: name}), from[name], to[name], hidden && !openInSecret(path, name))
+		}
+	}
+	if w.subset() {
+		return
+	}
+	for name := range from {
+		if _, both := to[name]; !both && !w.ignored(path, name) {
+			w.walk(append(path, segment{field: name}), from[name], nil, hidden && !openInSecret(path, name))
+		}
+	}
+}
+
+// ordered are the keyed lists whose order has a meaning: containers start, and
+// variables expand, one after the other.
+var ordered = map[string]bool{"initContainers": true, "env": true}
+
+func (w *walker) walkLists(path []segment, from, to []any, hidden bool) {
+	field := ""
+	if len(path) > 0 {
+		field = path[len(path)-1].field
+	}
+	keys, items, ok := keyedItems(field, from, to)
+	if !ok {
+		w.walkByIndex(path, from, to, hidden)
+		return
+	}
+	n := len(w.leaves)
+	for _, key := range keys {
+		f, t := items[0][key], items[1][key]
+		w.walk(append(path, segment{key: key, index: f.index, live: f.value, want: t.value}), f.value, t.value, hidden)
+	}
+	if n == len(w.leaves) && ordered[field] && !w.subset() {
+		fromKeys, toKeys := keyOrder(items[0]), keyOrder(items[1])
+		if !slices.Equal(fromKeys, toKeys) {
+			w.leaves = append(w.leaves, leaf{
+				path: slices.Clone(path),
+				from: "order: " + strings.Join(fromKeys, " "), to: "order: " + strings.Join(toKeys, " "),
+			})
+		}
+	}
+}
+
+func (w *walker) walkByIndex(path []segment, from, to []any, hidden bool) {
+	for i := range max(len(from), len(to)) {
+		var f, t any
+		if i < len(from) {
+			f = from[i]
+		}
+		if i < len(to) {
+			t = to[i]
+		} else if w.subset() {
+			// The list as a whole is declared: an item too many is a difference.
+			w.leaves = append(w.leaves, leaf{
+				path: append(slices.Clone(path), segment{key: strconv.Itoa(i), index: i, live: f}),
+				from: f, hidden: hidden,
+			})
+			continue
+		}
+		w.walk(append(path, segment{key: strconv.Itoa(i), index: i, live: f, want: t}), f, t, hidden)
+	}
+}
+
+// keyOrder returns the keys of a list in its order.
+func keyOrder(items map[string]indexed) []string {
+	return slices.SortedFunc(maps.Keys(items), func(a, b string) int { return items[a].index - items[b].index })
+}
+
+// serverOwned are the fields of metadata that the API server keeps, and the
+// identity of the object, which is the same on both sides.
+var serverOwned = map[string]bool{
+	"creationTimestamp": true, "deletionGracePeriodSeconds": true, "deletionTimestamp": true, "generation": true,
+	"managedFields": true, "name": true, "namespace": true, "resourceVersion": true, "selfLink": true, "uid": true,
+}
+
+// ignored reports whether a field is no part of the comparison.
+func (w *walker) ignored(path []segment, name string) bool {
+	switch len(path) {
+	case 0:
+		return name == "apiVersion" || name == "kind" || name == "status" && (w.scope == whole || w.scope == declared)
+	case 1:
+		return path[0].field == "metadata" && serverOwned[name]
+	}
+	return path[len(path)-1].field == "annotations" && objectCopies[name]
+}
+
+// same reports whether two leaves are equal to the API server.
+func same(path []segment, a, b any) bool {
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	if x, ok := number(a); ok {
+		if y, ok := number(b); ok {
+			return x == y
+		}
+	}
+	if a == nil || b == nil || !isQuantity(path) {
+		return false
+	}
+	x, errX := resource.ParseQuantity(fmt.Sprint(a))
+	y, errY := resource.ParseQuantity(fmt.Sprint(b))
+	return errX == nil && errY == nil && x.Cmp(y) == 0
+}
+
+func number(v any) (float64, bool) {
+	switch n := v.(type) {
+	case int64:
+		return float64(n), true
+	case int:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
+}
+
+// quantityMaps are the fields whose values are quantities (resource.Quantity):
+// resource lists of the core API, and LimitRange's.
+var quantityMaps = map[string]bool{
+	"allocatable": true, "capacity": true, "default": true, "defaultRequest": true, "hard": true, "limits": true,
+	"max": true, "maxLimitRequestRatio": true, "min": true, "overhead": true, "requests": true, "used": true,
+}
+
+// quantityFields are single fields that hold a quantity (core API and Kueue).
+var quantityFields = map[string]bool{
+	"borrowingLimit": true, "divisor": true, "lendingLimit": true, "nominalQuota": true, "sizeLimit": true,
+}
+
+// isQuantity reports whether the leaf at path holds a quantity. Elsewhere 1000m
+// and 1 are different strings: a label, an argument.
+func isQuantity(path []segment) bool {
+	if len(path) < 3 || path[0].field != "spec" && path[0].field != "status" {
+		return false
+	}
+	return quantityFields[path[len(path)-1].field] || quantityMaps[path[len(path)-2].field]
+}

@@ -1,0 +1,148 @@
+package diff
+
+import (
+	"fmt"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// maxFields is how many differing fields of one object a plan shows. All of
+// them are in the hash.
+const maxFields = 300
+
+// setFields makes the shown differences of d from the raw ones.
+func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
+	d.leaves = leaves
+	for i, l := range leaves {
+		if i == maxFields {
+			d.note(fmt.Sprintf("%d more fields are not shown", len(leaves)-i))
+			break
+		}
+		f := core.FieldChange{Path: renderPath(l.path)}
+		f.From, f.To = mask(l, d.ours || d.Live == nil, rendered)
+		if o, ok := attribute(all, l); ok {
+			f.Manager, f.Operation, f.Since = clean(o.manager), o.operation, o.since
+		}
+		d.Fields = append(d.Fields, f)
+	}
+}
+
+// note adds to the reason.
+func (d *draft) note(s string) {
+	if d.Reason != "" {
+		d.Reason += "; "
+	}
+	d.Reason += s
+}
+
+// settleConflicts decides what becomes of fields that another manager owns; see
+// the package comment.
+func (d *draft) settleConflicts(o core.Observed, all []owner) {
+	if len(o.Conflicts) == 0 {
+		return
+	}
+	d.Conflicts = o.Conflicts
+	var disputes []string
+	for _, c := range o.Conflicts {
+		if !o.Ours || !liveEdit(c, all) {
+			disputes = append(disputes, fmt.Sprintf("%s belongs to %s (%s)", clean(c.Path), clean(c.Manager), c.Operation))
+		}
+	}
+	switch {
+	case len(disputes) == 0:
+		d.Force = true
+	case o.Spec.TakeConflicts:
+		d.Force = true
+		d.note("takes over: " + list(disputes))
+	default:
+		d.block(core.DriftBlocked, fmt.Sprintf("%s; take it out of the spec, or annotate the spec %s: take", list(disputes), core.AnnotationConflicts))
+	}
+}
+
+// liveEdit reports whether a conflict comes from someone who changed the object
+// itself and declared nothing.
+func liveEdit(c core.Conflict, all []owner) bool {
+	if c.Operation != "Update" {
+		return false
+	}
+	for _, o := range all {
+		if o.manager == c.Manager && o.operation == "Update" && o.subresource != "" && o.subresource != "status" {
+			return false // an autoscaler's, through scale
+		}
+	}
+	return true
+}
+
+// list joins at most five phrases.
+func list(phrases []string) string {
+	if len(phrases) > 5 {
+		phrases = append(phrases[:5:5], fmt.Sprintf("and %d more", len(phrases)-5))
+	}
+	return strings.Join(phrases, ", ")
+}
+
+// identify returns the id of a live object.
+func identify(live map[string]any) core.ObjectID {
+	meta, _ := live["metadata"].(map[string]any)
+	var id core.ObjectID
+	apiVersion, _ := live["apiVersion"].(string)
+	if group, _, ok := strings.Cut(apiVersion, "/"); ok {
+		id.Group = group
+	}
+	id.Kind, _ = live["kind"].(string)
+	id.Namespace, _ = meta["namespace"].(string)
+	id.Name, _ = meta["name"].(string)
+	return id
+}
+
+func metaString(live map[string]any, field, name string) string {
+	meta, _ := live["metadata"].(map[string]any)
+	m, _ := meta[field].(map[string]any)
+	s, _ := m[name].(string)
+	return s
+}
+
+func label(live map[string]any, name string) string { return metaString(live, "labels", name) }
+func annotation(live map[string]any, name string) string {
+	return metaString(live, "annotations", name)
+}
+
+// otherInstance returns the instance that manages a live object, if it is not
+// the one that plans.
+func otherInstance(o core.Observed) string {
+	owner := label(o.Live, core.LabelOwner)
+	if owner == label(o.Manifest, core.LabelOwner) || annotation(o.Live, core.AnnotationID) != o.Object.ID.String() {
+		return ""
+	}
+	return owner
+}
+
+// parseSpecID reads SpecID.String.
+func parseSpecID(s string) core.SpecID {
+	kind, name, ok := strings.Cut(s, "/")
+	if !ok {
+		return core.SpecID{}
+	}
+	return core.SpecID{Kind: clean(kind), Name: clean(name)}
+}
+
+func isTerminating(live map[string]any) bool {
+	meta, _ := live["metadata"].(map[string]any)
+	at, _ := meta["deletionTimestamp"].(string)
+	return at != ""
+}
+
+// finalizers says what the deletion of a live object waits for.
+func finalizers(live map[string]any) string {
+	meta, _ := live["metadata"].(map[string]any)
+	names, _ := meta["finalizers"].([]any)
+	var out []string
+	for _, n := range names {
+		out = append(out, clean(fmt.Sprint(n)))
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return " and waits for its finalizers: " + list(out)
+}

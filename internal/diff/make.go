@@ -1,0 +1,228 @@
+package diff
+
+import (
+	"fmt"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxDeleteShare = 0.10
+	DefaultMaxDelete      = 5
+)
+
+// Options say what a plan may do without asking.
+type Options struct {
+	// Approved is the hash of a plan that a person approved. A plan with that hash
+	// holds nothing back.
+	Approved string
+
+	// Hold says why nothing may be deleted or released now, such as "the repo has
+	// problems". Empty: it may.
+	Hold string
+
+	// A plan that deletes or releases more than MaxDelete objects, and more than
+	// MaxDeleteShare (0 to 1) of all that are ours, holds all deletions. Zero means
+	// the default; negative means none at all.
+	MaxDelete      int
+	MaxDeleteShare float64
+}
+
+func (o Options) maxDelete() float64 {
+	if o.MaxDelete == 0 {
+		return DefaultMaxDelete
+	}
+	return float64(max(0, o.MaxDelete))
+}
+
+func (o Options) maxShare() float64 {
+	if o.MaxDeleteShare == 0 {
+		return DefaultMaxDeleteShare
+	}
+	return max(0, o.MaxDeleteShare)
+}
+
+// A draft is a change being made, with the raw differences that its hash binds
+// and that are never shown.
+type draft struct {
+	core.Change
+	leaves []leaf
+	ours   bool // its live object is ours
+	fresh  bool // its namespace is made by this very plan
+}
+
+// Make returns what would change in the live cluster to obey rev.
+func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
+	plan := core.Plan{Revision: rev, Changes: []core.Change{}}
+	var drafts []draft
+	for _, o := range obs.Objects {
+		if d, differs := desired(o); differs {
+			drafts = append(drafts, d)
+		} else {
+			plan.Unchanged++
+		}
+	}
+	for _, o := range obs.Expects {
+		if d, differs := expected(o); differs {
+			drafts = append(drafts, d)
+		}
+	}
+	for _, live := range obs.Orphans {
+		if d, ours := orphan(live); ours {
+			drafts = append(drafts, d)
+		}
+	}
+	sortDrafts(drafts)
+	for i := range drafts {
+		drafts[i].Risk = riskOf(drafts[i].Change, drafts[i].fresh)
+	}
+	plan.Hash = hash(drafts)
+	hold(drafts, obs, plan.Hash, opts)
+	for _, d := range drafts {
+		plan.Changes = append(plan.Changes, d.Change)
+	}
+	return plan
+}
+
+// desired compares one object that a spec renders. It reports whether there is
+// something to do or to say.
+func desired(o core.Observed) (draft, bool) {
+	d := newDraft(o)
+	switch {
+	case isTerminating(o.Live):
+		d.block(core.DriftDeleted, "is being deleted"+finalizers(o.Live)+"; it is made anew once it is gone")
+		return d, true
+	case o.Live != nil && !o.Ours && otherInstance(o) != "":
+		d.block(core.DriftBlocked, fmt.Sprintf("belongs to the instance %q of Prumo; one object has one owner", otherInstance(o)))
+		return d, true
+	case o.Blocked != "":
+		return refused(d, o), true
+	case o.Live == nil:
+		d.Action, d.Class = core.ActionCreate, core.DriftDeleted
+		d.setFields(nil, compare(nil, o.Object.Fields, declared), o.Object.Fields)
+		return d, true
+	}
+	leaves := compareLive(o)
+	d.Action, d.Class = core.ActionUpdate, core.DriftEdited
+	if !o.Ours {
+		d.Action, d.Class = core.ActionAdopt, core.DriftUnowned
+	}
+	all := owners(o.Live)
+	d.setFields(all, leaves, o.Object.Fields)
+	d.settleConflicts(o, all)
+	return d, !o.Ours || len(leaves) > 0 || len(o.Conflicts) > 0
+}
+
+// compareLive compares a live object with what the server would make of it or,
+// where it could not be asked, with what is rendered.
+func compareLive(o core.Observed) []leaf {
+	if o.Predicted == nil {
+		return compare(o.Live, o.Object.Fields, declared)
+	}
+	leaves := compare(o.Live, o.Predicted, whole)
+	if o.Ours {
+		return leaves
+	}
+	kept := leaves[:0]
+	for _, l := range leaves {
+		if !(l.from == nil && isMark(l.path[len(l.path)-1].field)) {
+			kept = append(kept, l) // marks that merely appear are what adopting is
+		}
+	}
+	return kept
+}
+
+// refused is an object that the server did not accept: if an immutable field is
+// in the way, replacing it is proposed.
+func refused(d draft, o core.Observed) draft {
+	if o.Live == nil {
+		d.block(core.DriftBlocked, o.Blocked)
+		return d
+	}
+	leaves := compare(o.Live, o.Object.Fields, declared)
+	d.setFields(owners(o.Live), leaves, o.Object.Fields)
+	fixed := immutable(o.Object.ID, o.Live, leaves)
+	if len(fixed) == 0 {
+		d.block(core.DriftBlocked, o.Blocked)
+		return d
+	}
+	what := strings.Join(fixed, ", ") + " cannot be changed in place"
+	says := "; the server says: " + o.Blocked
+	switch {
+	case neverReplaced[o.Object.ID.Kind]:
+		d.block(core.DriftBlocked, fmt.Sprintf("%s, and a %s is never replaced: declare a new one beside it and move what is in it%s", what, o.Object.ID.Kind, says))
+	case !o.Ours:
+		d.block(core.DriftBlocked, what+", and the object is not ours to replace: change the spec, or delete the object by hand"+says)
+	case annotation(o.Live, core.AnnotationOrigin) != core.OriginCreated:
+		d.block(core.DriftBlocked, what+", and the object was adopted, so it is not replaced: change the spec, or delete the object by hand"+says)
+	default:
+		d.Action, d.Class = core.ActionReplace, core.DriftEdited
+		d.Reason = what + ": the object is deleted and made anew" + says
+	}
+	return d
+}
+
+// expected compares what nobody here writes: what a machine says of itself.
+func expected(o core.Observed) (draft, bool) {
+	d := newDraft(o)
+	d.Action, d.Class, d.ours = core.ActionObserve, core.DriftHardware, true
+	d.Manifest = nil
+	leaves := compare(o.Live, o.Object.Fields, observed)
+	switch {
+	case o.Blocked != "":
+		d.Reason = "cannot be observed: " + o.Blocked
+		return d, true
+	case o.Live == nil:
+		d.Reason = fmt.Sprintf("the %s is declared and does not exist", o.Object.ID.Kind)
+	}
+	d.setFields(owners(o.Live), leaves, o.Object.Fields)
+	return d, o.Live == nil || len(leaves) > 0
+}
+
+// orphan is a live object with our mark that nothing renders. It reports whether
+// it really is ours: a copy carries the label, but not its own id.
+func orphan(live map[string]any) (draft, bool) {
+	id := identify(live)
+	if label(live, core.LabelOwner) == "" || annotation(live, core.AnnotationID) != id.String() {
+		return draft{}, false
+	}
+	d := draft{ours: true}
+	d.ID, d.Class, d.Mode = id, core.DriftOrphan, core.DriftCorrect
+	d.Spec = parseSpecID(annotation(live, core.AnnotationSpec))
+	d.setLive(live)
+	switch {
+	case isTerminating(live):
+		d.block(core.DriftOrphan, "is being deleted"+finalizers(live))
+	case id.Group == "" && id.Kind == "Node":
+		d.Action, d.Reason = core.ActionRelease, "nothing renders it any more; a Node is never deleted: its marks and our fields go, the Node stays"
+	case annotation(live, core.AnnotationOrigin) != core.OriginCreated:
+		d.Action, d.Reason = core.ActionRelease, "nothing renders it any more; it was there before Prumo: marks and our fields go, the object stays"
+	default:
+		d.Action, d.Reason = core.ActionDelete, "nothing renders it any more"
+	}
+	return d, true
+}
+
+func newDraft(o core.Observed) draft {
+	d := draft{ours: o.Ours, fresh: o.Unchecked != ""}
+	d.ID, d.Spec, d.Pos, d.Mode = o.Object.ID, o.Object.Spec, o.Object.Pos, o.Spec.Drift
+	if d.Mode == "" {
+		d.Mode = core.DriftCorrect
+	}
+	d.Unchecked, d.Manifest = o.Unchecked, o.Manifest
+	d.setLive(o.Live)
+	return d
+}
+
+func (d *draft) setLive(live map[string]any) {
+	d.Live = live
+	meta, _ := live["metadata"].(map[string]any)
+	d.UID, _ = meta["uid"].(string)
+	d.ResourceVersion, _ = meta["resourceVersion"].(string)
+}
+
+func (d *draft) block(class core.DriftClass, reason string) {
+	d.Action, d.Class, d.Reason = core.ActionBlocked, class, clean(reason)
+}

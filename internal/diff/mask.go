@@ -1,0 +1,279 @@
+package diff
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// What stands in the place of a value that is not shown. Nothing of the value,
+// its length included, can be told from it.
+const (
+	hiddenFrom = "(hidden)"
+	hiddenTo   = "(hidden, changed)"
+	hiddenNew  = "(hidden)"
+	notOurs    = "(not ours, not shown)"
+)
+
+// maxValue is the longest value that a plan shows, in bytes.
+const maxValue = 1024
+
+// objectCopies are annotations that hold a copy of the whole object, secrets
+// included; they are never compared, hence never shown (GHSA-rg3g-4rw9-gqrp).
+var objectCopies = map[string]bool{
+	"kubectl.kubernetes.io/last-applied-configuration": true,
+	"kapp.k14s.io/original":                            true,
+	"objectset.rio.cattle.io/applied":                  true,
+	"banzaicloud.com/last-applied":                     true,
+}
+
+// isSecret reports whether a map, by its own word, is a Secret. The kind that a
+// caller has in mind is not asked: it can be forged (argo-cd PR 29089).
+func isSecret(m map[string]any) bool {
+	kind, _ := m["kind"].(string)
+	return strings.EqualFold(kind, "Secret")
+}
+
+// openInSecret reports whether the field name at path, in a Secret, may be
+// shown. Everything else is hidden: an annotation may repeat the data.
+func openInSecret(path []segment, name string) bool {
+	switch len(path) {
+	case 0:
+		return name == "type" || name == "immutable"
+	case 1:
+		return path[0].field == "metadata" && (name == "labels" || name == "finalizers" || name == "ownerReferences")
+	}
+	return path[0].field == "metadata" && path[1].field == "annotations" && isMark(name)
+}
+
+var (
+	// secretName is what variables and files that hold secrets are called.
+	secretName = regexp.MustCompile(`(?i)PASS(WORD|WD|PHRASE|CODE)?([^a-z]|$)|PASSW|TOKEN|SECRET|KEY|CREDENTIAL|DSN([^a-z]|$)`)
+
+	// secretField is what fields that hold secrets are called. It is narrower:
+	// API fields named key or secretName hold references.
+	secretField = regexp.MustCompile(`(?i)(password|passwd|passphrase|api[-_.]?key|access[-_.]?key|private[-_.]?key|client[-_.]?secret|token|credentials?)$`)
+
+	privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)
+	urlLogin   = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
+)
+
+// hides reports whether the values of a leaf are secret.
+func hides(l leaf) bool {
+	if l.hidden || len(l.path) == 0 {
+		return l.hidden
+	}
+	last := l.path[len(l.path)-1]
+	switch {
+	case hasPrivateKey(l.from) || hasPrivateKey(l.to):
+		return true
+	case l.path[0].field == "data" || l.path[0].field == "binaryData": // ConfigMap
+		return secretName.MatchString(last.field)
+	case inEnv(l.path):
+		return true
+	}
+	return secretField.MatchString(last.field) && (isText(l.from) || isText(l.to))
+}
+
+// inEnv reports whether path is the literal value of a container's variable
+// whose name is that of a secret, or the whole variable.
+func inEnv(path []segment) bool {
+	for i := 1; i < len(path); i++ {
+		if path[i-1].field != "env" || !path[i].isItem() {
+			continue
+		}
+		below := path[i+1:]
+		if len(below) > 0 && below[0].field != "value" {
+			return false // valueFrom is a reference
+		}
+		return secretName.MatchString(variable(path[i].live)) || secretName.MatchString(variable(path[i].want))
+	}
+	return false
+}
+
+func variable(item any) string {
+	m, _ := item.(map[string]any)
+	name, _ := m["name"].(string)
+	return name
+}
+
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+func hasPrivateKey(v any) bool {
+	s, _ := v.(string)
+	return privateKey.MatchString(s)
+}
+
+// mask returns the values of a leaf as people may see them. rendered is the
+// wanted object; of an object that is not ours only what was rendered is shown.
+func mask(l leaf, ours bool, rendered map[string]any) (from, to any) {
+	if hides(l) {
+		return hideBoth(l)
+	}
+	from, to = l.from, l.to
+	if !ours && from != nil {
+		from = notOurs
+	}
+	if !ours && to != nil && !isRendered(l, rendered) {
+		to = notOurs
+	}
+	return display(from, to), display(to, from)
+}
+
+func hideBoth(l leaf) (from, to any) {
+	switch {
+	case l.from == nil:
+		return nil, hiddenNew
+	case l.to == nil:
+		return hiddenFrom, nil
+	}
+	return hiddenFrom, hiddenTo
+}
+
+// isRendered reports whether the wanted value of a leaf is what rendered says,
+// not something that the server merged into it.
+func isRendered(l leaf, rendered map[string]any) bool {
+	var v any = rendered
+	for _, s := range l.path {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[s.field]
+		case []any:
+			v = findItem(at, s)
+		default:
+			return false
+		}
+	}
+	return v != nil && same(l.path, v, l.to)
+}
+
+// findItem returns the item of list that segment s names, or nil.
+func findItem(list []any, s segment) any {
+	for i, item := range list {
+		if s.key == fmt.Sprint(i) {
+			return item
+		}
+		for _, names := range keyNames(s.key) {
+			if key, ok := itemKey(names, item); ok && key == s.key {
+				return item
+			}
+		}
+	}
+	return nil
+}
+
+// keyNames returns the key fields that a segment's key may be made of.
+func keyNames(key string) [][]string {
+	names := [][]string{{"name"}}
+	for _, candidates := range listKeys {
+		for _, c := range candidates {
+			if strings.HasPrefix(key, c[0]+"=") {
+				names = append(names, c)
+			}
+		}
+	}
+	return names
+}
+
+// display bounds and cleans a value. Of a long one, the part is shown where it
+// begins to differ from other.
+func display(v, other any) any {
+	switch v := v.(type) {
+	case nil, bool, int, int64, float64:
+		return v
+	case string:
+		o, _ := other.(string)
+		return cut(clean(v), clean(o))
+	case map[string]any:
+		return counted(len(v), "{}", "field")
+	case []any:
+		return counted(len(v), "[]", "item")
+	}
+	return "(unknown type)"
+}
+
+// counted stands for a whole object or list: what is in it was not looked at
+// field by field, so it might hold secrets and is not shown.
+func counted(n int, empty, unit string) string {
+	switch n {
+	case 0:
+		return empty
+	case 1:
+		return fmt.Sprintf("(1 %s)", unit)
+	}
+	return fmt.Sprintf("(%d %ss)", n, unit)
+}
+
+// cut bounds a value to maxValue bytes.
+func cut(s, other string) string {
+	if len(s) <= maxValue {
+		return s
+	}
+	start := 0
+	for start < len(s) && start < len(other) && s[start] == other[start] {
+		start++
+	}
+	if start = max(0, start-maxValue/4); start+maxValue > len(s) {
+		start = len(s) - maxValue
+	}
+	end := start + maxValue
+	for start > 0 && !utf8.RuneStart(s[start]) {
+		start--
+	}
+	for end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	out := s[start:end]
+	if start > 0 {
+		out = fmt.Sprintf("(%d bytes before) … %s", start, out)
+	}
+	if end < len(s) {
+		out = fmt.Sprintf("%s … (%d bytes more)", out, len(s)-end)
+	}
+	return out
+}
+
+// clean hides logins in URLs and escapes what is not text: a plan is read on
+// terminals. Line breaks and tabs stay.
+func clean(s string) string {
+	s = urlLogin.ReplaceAllString(s, "${1}"+hiddenFrom+"@")
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, escapes) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case escapes(r) && r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case escapes(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// escapes reports whether r moves a cursor, turns the direction of text or
+// cannot be seen.
+func escapes(r rune) bool {
+	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
+}
+
+// isMark reports whether a label or annotation is one of Prumo's marks.
+func isMark(name string) bool {
+	switch name {
+	case core.LabelOwner, core.AnnotationID, core.AnnotationSpec, core.AnnotationOrigin, core.AnnotationTaints:
+		return true
+	}
+	return false
+}
