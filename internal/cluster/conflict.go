@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	smdvalue "sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// conflictMessage is what the server says of one conflict. An Update names the
+// API version, an Apply does not (apimachinery pkg/util/managedfields).
+var conflictMessage = regexp.MustCompile(`^conflict with "((?:[^"\\]|\\.)*)"(?: with subresource "[^"]*")?( using \S+)?(?: at (\S+))?$`)
+
+// Conflicts returns the fields that a server-side apply was refused for, with
+// who owns them; empty if err is no such refusal. Live, if known, adds since
+// when, and tells list keys from dots in a path.
+func Conflicts(err error, live map[string]any) []core.Conflict {
+	status := apierrors.APIStatus(nil)
+	if !apierrors.IsConflict(err) || !asStatus(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	owners := (&unstructured.Unstructured{Object: live}).GetManagedFields()
+	var conflicts []core.Conflict
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type != metav1.CauseTypeFieldManagerConflict {
+			continue
+		}
+		c := parseConflict(cause)
+		complete(&c, owners)
+		conflicts = append(conflicts, c)
+	}
+	slices.SortFunc(conflicts, func(a, b core.Conflict) int {
+		return strings.Compare(a.Path+"\x00"+a.Manager, b.Path+"\x00"+b.Manager)
+	})
+	return conflicts
+}
+
+func parseConflict(cause metav1.StatusCause) core.Conflict {
+	c := core.Conflict{Path: cause.Field, Manager: line(strings.TrimPrefix(cause.Message, "conflict with "))}
+	m := conflictMessage.FindStringSubmatch(cause.Message)
+	if m == nil {
+		return c
+	}
+	c.Manager, c.Operation = m[1], string(metav1.ManagedFieldsOperationApply)
+	if m[2] != "" {
+		c.Operation = string(metav1.ManagedFieldsOperationUpdate)
+	}
+	if t, err := time.Parse(time.RFC3339, m[3]); err == nil {
+		c.Since = t
+	}
+	return c
+}
+
+// complete adds what managedFields knows about a conflict.
+func complete(c *core.Conflict, owners []metav1.ManagedFieldsEntry) {
+	for _, e := range owners {
+		if e.Manager != c.Manager || string(e.Operation) != c.Operation {
+			continue
+		}
+		for path := range owned(e).All() {
+			if path.String() == c.Path {
+				c.Path = pathString(path)
+				if e.Time != nil {
+					c.Since = e.Time.UTC()
+				}
+				return
+			}
+		}
+	}
+}
+
+// pathString writes a path as plans print it: .spec.hard["requests.nvidia.com/gpu"].
+func pathString(path fieldpath.Path) string {
+	var b strings.Builder
+	for _, e := range path {
+		switch {
+		case e.FieldName != nil && plainName(*e.FieldName):
+			b.WriteString("." + *e.FieldName)
+		case e.FieldName != nil:
+			fmt.Fprintf(&b, "[%q]", *e.FieldName)
+		case e.Key != nil:
+			var keys []string
+			for _, k := range *e.Key {
+				keys = append(keys, k.Name+"="+smdvalue.ToString(k.Value))
+			}
+			b.WriteString("[" + strings.Join(keys, ",") + "]")
+		default:
+			b.WriteString(e.String())
+		}
+	}
+	return b.String()
+}
+
+func plainName(s string) bool {
+	for _, r := range s {
+		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return false
+		}
+	}
+	return s != ""
+}

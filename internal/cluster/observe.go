@@ -1,0 +1,228 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"golang.org/x/sync/errgroup"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Observe reads the live state of all that a rendering speaks of, and asks the
+// server what it would make of each object. What is wrong with one object is
+// told in its Observed.Blocked; an error means that the cluster could not be
+// observed, and that nothing may be concluded.
+func (c *Cluster) Observe(ctx context.Context, r core.Rendering) (core.Observation, error) {
+	p := newPass(c, r)
+	for _, step := range []func(context.Context) error{p.discover, p.list, p.fetch} {
+		if err := step(ctx); err != nil {
+			return core.Observation{}, c.fault(ctx, err)
+		}
+	}
+	objects, err := p.predict(ctx)
+	if err != nil {
+		return core.Observation{}, c.fault(ctx, err)
+	}
+	return core.Observation{Objects: objects, Expects: p.expects(), Orphans: p.orphans()}, nil
+}
+
+// fault explains an error, unless we were told to stop.
+func (c *Cluster) fault(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("observe the cluster: %w", context.Cause(ctx))
+	}
+	return fmt.Errorf("observe the cluster: %w", c.explain(err))
+}
+
+// A pass is one Observe.
+type pass struct {
+	c          *Cluster
+	r          core.Rendering
+	api        *served
+	specs      map[core.SpecID]core.Spec
+	namespaces map[string]bool // that the rendering has
+
+	mu      sync.Mutex
+	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
+	refused map[core.ObjectID]string         // what could not be read, and why
+	marked  map[core.ObjectID]map[string]any // all that carries our label
+}
+
+func newPass(c *Cluster, r core.Rendering) *pass {
+	p := &pass{
+		c: c, r: r,
+		specs:      map[core.SpecID]core.Spec{},
+		namespaces: map[string]bool{},
+		live:       map[core.ObjectID]map[string]any{},
+		refused:    map[core.ObjectID]string{},
+		marked:     map[core.ObjectID]map[string]any{},
+	}
+	for _, s := range r.Specs {
+		p.specs[s.ID] = s
+	}
+	for _, o := range r.Objects {
+		if isNamespace(o) {
+			p.namespaces[o.ID.Name] = true
+		}
+	}
+	return p
+}
+
+func isNamespace(o core.Object) bool { return o.ID.Group == "" && o.ID.Kind == "Namespace" }
+
+// discover makes sure that every kind of the rendering is known, asking anew
+// once if one is not: it may have been installed since.
+func (p *pass) discover(ctx context.Context) error {
+	api, err := p.c.known(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(p.r.Objects, func(o core.Object) bool { return !api.has(o) }) ||
+		slices.ContainsFunc(p.r.Expects, func(o core.Object) bool { return !api.has(o) }) {
+		if api, err = p.c.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	p.api = api
+	return nil
+}
+
+func (s *served) has(o core.Object) bool {
+	_, err := s.find((&unstructured.Unstructured{Object: o.Fields}).GroupVersionKind())
+	return err == nil
+}
+
+// fetch reads one by one what the lists did not show: what is not there, or not
+// ours. Namespaces go first: what is in an absent one is absent.
+func (p *pass) fetch(ctx context.Context) error {
+	var first, rest []core.Object
+	for _, o := range slices.Concat(p.r.Objects, p.r.Expects) {
+		if isNamespace(o) {
+			first = append(first, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	if err := each(ctx, first, p.fetchOne); err != nil {
+		return err
+	}
+	rest = slices.DeleteFunc(rest, func(o core.Object) bool { return p.comes(o.ID.Namespace) })
+	return each(ctx, rest, p.fetchOne)
+}
+
+func (p *pass) fetchOne(ctx context.Context, o core.Object) error {
+	p.mu.Lock()
+	_, known := p.live[o.ID]
+	p.mu.Unlock()
+	if known || !p.api.has(o) {
+		return nil
+	}
+	live, err := p.c.Get(ctx, o.Fields)
+	reason, refused := "", false
+	if err != nil {
+		if reason, refused = Refusal(err, o.ID); !refused {
+			return fmt.Errorf("read %s: %w", o.ID, err)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case refused:
+		p.refused[o.ID] = reason
+	case live != nil:
+		p.live[o.ID] = live
+	}
+	return nil
+}
+
+// comes reports whether a namespace does not exist and comes with this rendering.
+func (p *pass) comes(namespace string) bool {
+	id := core.ObjectID{Kind: "Namespace", Name: namespace}
+	return p.namespaces[namespace] && p.live[id] == nil && p.refused[id] == ""
+}
+
+// predict asks the server about each object.
+func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
+	observed := make([]core.Observed, len(p.r.Objects))
+	for i, o := range p.r.Objects {
+		live := p.live[o.ID]
+		observed[i] = core.Observed{
+			Object: o, Spec: p.specs[o.Spec], Live: live, Ours: p.c.Owns(live),
+			Manifest: manifest(o, live, p.c.instance),
+		}
+		observed[i].Unchecked = p.unchecked(o)
+		if observed[i].Unchecked == "" {
+			observed[i].Blocked = p.blocked(o, live)
+		}
+	}
+	var ask []*core.Observed
+	for i := range observed {
+		if o := &observed[i]; o.Unchecked == "" && o.Blocked == "" {
+			ask = append(ask, o)
+		}
+	}
+	return observed, each(ctx, ask, p.c.dryRun)
+}
+
+// dryRun fills in Predicted and Conflicts, or Blocked. The first question leaves
+// other managers' fields alone, so that the server names them; the second shows
+// what would come of taking them.
+func (c *Cluster) dryRun(ctx context.Context, o *core.Observed) error {
+	predicted, err := c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true})
+	if found := Conflicts(err, o.Live); len(found) > 0 {
+		o.Conflicts = found
+		predicted, err = c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true, Force: true})
+	}
+	if err == nil {
+		o.Predicted = predicted
+		return nil
+	}
+	reason, refused := Refusal(err, o.Object.ID)
+	if !refused {
+		return fmt.Errorf("ask about %s: %w", o.Object.ID, err)
+	}
+	o.Blocked, o.Conflicts = reason, nil
+	return nil
+}
+
+// expects is what is live of what should be so and nobody writes. Blocked says
+// why it could not be read, which is not absence.
+func (p *pass) expects() []core.Observed {
+	var observed []core.Observed
+	for _, o := range p.r.Expects {
+		e := core.Observed{Object: o, Spec: p.specs[o.Spec], Live: p.live[o.ID], Blocked: p.refused[o.ID]}
+		if !p.api.has(o) {
+			e.Blocked = p.notServed(o)
+		}
+		e.Ours = p.c.Owns(e.Live)
+		observed = append(observed, e)
+	}
+	return observed
+}
+
+// each runs do for all items, some at a time, up to the first error.
+func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(concurrency)
+	for _, item := range items {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return do(ctx, item)
+		})
+	}
+	return g.Wait()
+}
+
+// skippable reports whether a list failed because of its kind alone.
+func skippable(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) ||
+		apierrors.IsServiceUnavailable(err)
+}

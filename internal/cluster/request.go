@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+var nodes = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+
+// ApplyOptions say how a manifest is sent.
+type ApplyOptions struct {
+	DryRun bool // the server answers what it would do, and stores nothing
+	Force  bool // take fields that other managers own
+}
+
+// Apply sends a manifest by server-side apply (KEP-555) with strict field
+// validation, and returns the object as it is then. The object is created if it
+// does not exist, unless the manifest names a uid. Conflicts with other managers
+// are an error for which Conflicts is not empty.
+func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
+	if !isNode(manifest) {
+		return c.apply(ctx, manifest, opts)
+	}
+	if (&unstructured.Unstructured{Object: manifest}).GetUID() == "" {
+		return nil, fmt.Errorf("%s: a Node is never created", idOf(manifest))
+	}
+	rest, want := splitNode(manifest)
+	live, err := c.apply(ctx, rest, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c.taint(ctx, live, want, opts.DryRun)
+}
+
+func (c *Cluster) apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
+	body, err := json.Marshal(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", idOf(manifest), err)
+	}
+	options := metav1.PatchOptions{
+		FieldManager:    core.FieldManager,
+		FieldValidation: metav1.FieldValidationStrict,
+		Force:           &opts.Force,
+	}
+	if opts.DryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	u, err := c.patch(ctx, manifest, types.ApplyPatchType, body, options)
+	if withOurselves(err) {
+		options.Force = new(true)
+		return c.patch(ctx, manifest, types.ApplyPatchType, body, options)
+	}
+	return u, err
+}
+
+// withOurselves reports whether an apply conflicts with nobody but us: a field
+// that we have patched, or that an admission webhook wrote in our name.
+func withOurselves(err error) bool {
+	found := Conflicts(err, nil)
+	return len(found) > 0 && !slices.ContainsFunc(found, func(f core.Conflict) bool { return f.Manager != core.FieldManager })
+}
+
+// patch sends a patch for the object that like names.
+func (c *Cluster) patch(ctx context.Context, like map[string]any, kind types.PatchType, body []byte, opts metav1.PatchOptions) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := c.resource(ctx, like)
+	if err != nil {
+		return nil, err
+	}
+	u, err := r.Patch(ctx, idOf(like).Name, kind, body, opts)
+	if err != nil {
+		return nil, err
+	}
+	return u.Object, nil
+}
+
+// Get reads the object that like names, or nil if it does not exist. That the
+// cluster does not serve the kind is an error.
+func (c *Cluster) Get(ctx context.Context, like map[string]any) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := c.resource(ctx, like)
+	if err != nil {
+		return nil, err
+	}
+	u, err := r.Get(ctx, idOf(like).Name, metav1.GetOptions{})
+	switch {
+	case isAbsent(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return u.Object, nil
+}
+
+// isAbsent tells "there is no such object" from "there is no such API", which
+// the server answers with the same code, and which must never pass for absence.
+func isAbsent(err error) bool {
+	status := apierrors.APIStatus(nil)
+	if !apierrors.IsNotFound(err) || !asStatus(err, &status) {
+		return false
+	}
+	d := status.Status().Details
+	return d != nil && d.Name != ""
+}
+
+// Delete deletes a live object in the background, if it still has the uid and
+// the resourceVersion that live has. A Node is never deleted.
+func (c *Cluster) Delete(ctx context.Context, live map[string]any) error {
+	u := &unstructured.Unstructured{Object: live}
+	uid, version, background := u.GetUID(), u.GetResourceVersion(), metav1.DeletePropagationBackground
+	if isNode(live) || uid == "" || version == "" {
+		return fmt.Errorf("%s: not deleted: it is a Node, or was not read live", idOf(live))
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := c.resource(ctx, live)
+	if err != nil {
+		return err
+	}
+	return r.Delete(ctx, u.GetName(), metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
+		PropagationPolicy: &background,
+	})
+}
+
+// Release gives up a live object: our taints, our marks, and every field that
+// only we own are removed, the object stays. It returns the object after.
+func (c *Cluster) Release(ctx context.Context, live map[string]any) (map[string]any, error) {
+	if isNode(live) {
+		bare, err := c.taint(ctx, live, nil, false)
+		if err != nil {
+			return nil, err
+		}
+		live = bare
+	}
+	u := &unstructured.Unstructured{Object: live}
+	bare := map[string]any{
+		"apiVersion": u.GetAPIVersion(),
+		"kind":       u.GetKind(),
+		// With the uid, this cannot create what someone has deleted meanwhile.
+		"metadata": map[string]any{"name": u.GetName(), "uid": string(u.GetUID())},
+	}
+	if ns := u.GetNamespace(); ns != "" {
+		set := bare["metadata"].(map[string]any)
+		set["namespace"] = ns
+	}
+	return c.apply(ctx, bare, ApplyOptions{})
+}
+
+// resource is the client for the kind and namespace of an object.
+func (c *Cluster) resource(ctx context.Context, like map[string]any) (dynamic.ResourceInterface, error) {
+	u := &unstructured.Unstructured{Object: like}
+	api, err := c.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := api.find(u.GroupVersionKind())
+	if err != nil {
+		return nil, err
+	}
+	if r.namespaced {
+		return c.objects.Resource(r.GroupVersionResource).Namespace(u.GetNamespace()), nil
+	}
+	return c.objects.Resource(r.GroupVersionResource), nil
+}
