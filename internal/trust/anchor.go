@@ -1,0 +1,121 @@
+package trust
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// defaultCommits is how many commits one verification takes on.
+const defaultCommits = 5000
+
+// An Anchor is where trust starts. It comes with the daemon's configuration and
+// never from the repo that it judges.
+type Anchor struct {
+	// Introduction is the first commit that is trusted, 40 hexadecimal digits. It
+	// is trusted because it is named here, and need not be signed.
+	Introduction string
+
+	roots   []string // principals who may change .prumo/, sorted
+	ring    keyring
+	revoked map[string]bool // names of keys: SHA256:… or 40 upper-case hexadecimal digits
+	commits int             // most commits of one verification
+}
+
+var (
+	commitID   = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	sshPrint   = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+	pgpPrint   = regexp.MustCompile(`^[0-9A-F]{40}$`)
+	thresholds = "needs more than one signature, but a commit carries one and approvals by others are not supported yet; write threshold: 1"
+)
+
+// ParseAnchor reads a trust file (kind TrustAnchor). It returns no Anchor if
+// there is any problem. file is for messages only.
+func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
+	d := &decoder{file: file}
+	root := d.document(data, "TrustAnchor")
+	if root == nil {
+		return nil, d.done()
+	}
+	a := &Anchor{revoked: map[string]bool{}, commits: defaultCommits}
+	f := d.header(root, "TrustAnchor", "introduction!", "root!", "revoked", "limits")
+	if n := f["introduction"]; n != nil {
+		a.Introduction = n.Value
+		if n.Kind != yaml.ScalarNode || !commitID.MatchString(n.Value) {
+			d.fail(n, "introduction must be the full id of a commit, 40 lower-case hexadecimal digits, as git rev-parse prints it")
+		}
+	}
+	if n := f["root"]; n != nil {
+		a.parseRoot(d, n)
+	}
+	if n := f["revoked"]; n != nil {
+		a.parseRevoked(d, n)
+	}
+	if n := f["limits"]; n != nil {
+		if l := d.fields(n, "limits", "commits"); l["commits"] != nil {
+			a.commits = d.integer(l["commits"], "commits", 1)
+		}
+	}
+	if problems := d.done(); len(problems) > 0 {
+		return nil, problems
+	}
+	return a, nil
+}
+
+func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
+	f := d.fields(n, "root", "threshold!", "principals!")
+	if t := f["threshold"]; t != nil {
+		d.threshold(t, "root")
+	}
+	if p := f["principals"]; p != nil {
+		people, ring := d.principals(p, "principals of root")
+		if len(people) == 0 {
+			d.fail(p, "root needs a principal: without one nobody could ever change the policy")
+		}
+		a.roots, a.ring = slices.Sorted(maps.Keys(people)), ring
+	}
+}
+
+// parseRevoked reads fingerprints. They act at once on all that is not yet
+// accepted, whatever a policy says.
+func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
+	f := d.fields(n, "revoked", "ssh", "openpgp")
+	for name, form := range map[string]struct {
+		like *regexp.Regexp
+		want string
+	}{
+		"ssh":     {sshPrint, "SHA256:… as ssh-keygen -l prints it"},
+		"openpgp": {pgpPrint, "40 hexadecimal digits as gpg --fingerprint prints them"},
+	} {
+		if f[name] == nil {
+			continue
+		}
+		for _, item := range d.list(f[name], "revoked."+name) {
+			print := item.Value
+			if name == "openpgp" {
+				print = strings.ToUpper(strings.ReplaceAll(print, " ", ""))
+			}
+			if item.Kind != yaml.ScalarNode || !form.like.MatchString(print) {
+				d.fail(item, "%q is no fingerprint; write %s", item.Value, form.want)
+			}
+			a.revoked[print] = true
+		}
+	}
+}
+
+// threshold refuses what cannot be honoured yet, so that nobody believes in a
+// second pair of eyes that is not there.
+func (d *decoder) threshold(n *yaml.Node, what string) {
+	if v := d.integer(n, "threshold", 1); v > 1 {
+		d.fail(n, "%s %s", what, thresholds)
+	}
+}
+
+// rootNames is "one of ana, ben".
+func (a *Anchor) rootNames() string { return fmt.Sprintf("one of %s", strings.Join(a.roots, ", ")) }

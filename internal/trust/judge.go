@@ -1,0 +1,263 @@
+package trust
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/git"
+)
+
+// Names of rules that no policy has: what allowed a commit that no rule allowed.
+const (
+	ruleRoot         = "root"         // the anchor's root principals, for PolicyDir
+	ruleIntroduction = "introduction" // the anchor names the commit
+)
+
+// judge says whether one commit may be obeyed. in holds the commits of the
+// range; those are judged themselves.
+func (w *walk) judge(ctx context.Context, c *git.Commit, in map[string]bool) (core.CommitVerdict, error) {
+	line := core.CommitVerdict{Commit: c.ID, Subject: subject(c)}
+	refusal, err := w.examine(ctx, c, in, &line)
+	if err != nil {
+		return line, fmt.Errorf("judge commit %.10s: %w", c.ID, err)
+	}
+	line.Refusal = on(refusal, c.ID)
+	return line, nil
+}
+
+// examine is the order of the checks. It fills in signer, key and rules.
+func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, line *core.CommitVerdict) (*core.Refusal, error) {
+	if c.Committer.When.After(w.now.Add(clockSkew)) {
+		return futureDate("the commit", c.Committer.When), nil
+	}
+	if refusal, err := w.lineage(ctx, c, in); refusal != nil || err != nil {
+		return refusal, err
+	}
+	laws, refusal, err := w.laws(ctx, c)
+	if refusal != nil || err != nil {
+		return refusal, err
+	}
+	changes, refusal, err := w.changes(ctx, c)
+	if refusal != nil || err != nil {
+		return refusal, err
+	}
+	pr, refusal := parseProof(c)
+	if refusal != nil {
+		return refusal, nil
+	}
+	line.Key = pr.name()
+	own, policy := split(changes)
+	if len(policy) > 0 {
+		if refusal := w.judgeRoot(c, pr, laws, line); refusal != nil {
+			return refusal, nil
+		}
+		if refusal, err := w.judgePolicy(ctx, c, policy); refusal != nil || err != nil {
+			return refusal, err
+		}
+	}
+	if len(own) > 0 || len(policy) == 0 {
+		return w.judgePaths(c, pr, laws, own, line), nil
+	}
+	return nil, nil
+}
+
+// lineage requires that each parent is the introduction or builds on it. A
+// branch from before the introduction, or from nowhere, would bring the policy
+// that it is judged by.
+func (w *walk) lineage(ctx context.Context, c *git.Commit, in map[string]bool) (*core.Refusal, error) {
+	if len(c.Parents) == 0 {
+		return wrongIntroduction("the commit has no parent: it begins a history of its own", c.ID), nil
+	}
+	for _, p := range c.Parents {
+		if in[p] {
+			continue
+		}
+		if ok, err := w.descends(ctx, p); err != nil {
+			return nil, err
+		} else if !ok {
+			return wrongIntroduction(fmt.Sprintf("its parent %.10s is older than the introduction", p), c.ID), nil
+		}
+	}
+	return nil, nil
+}
+
+// A law is a policy that a commit must satisfy.
+type law struct {
+	*Policy
+	where string // for people
+}
+
+// laws returns the policies of all parents, never the one that the commit
+// carries. A parent whose policy is older than the accepted one, or another of
+// the same version, adds the accepted one: a key that was removed since does not
+// come back by signing on an old base.
+func (w *walk) laws(ctx context.Context, c *git.Commit) ([]law, *core.Refusal, error) {
+	var laws []law
+	for _, parent := range c.Parents {
+		p, refusal, err := w.policy(ctx, parent)
+		if refusal != nil || err != nil {
+			return nil, refusal, err
+		}
+		laws = appendLaw(laws, p, fmt.Sprintf("the policy of its parent %.10s", parent))
+		if p.Version <= w.accepted.Version {
+			laws = appendLaw(laws, w.accepted, "the policy of the last accepted revision")
+		}
+	}
+	return laws, nil, nil
+}
+
+func appendLaw(laws []law, p *Policy, where string) []law {
+	if slices.ContainsFunc(laws, func(l law) bool { return l.digest == p.digest }) {
+		return laws
+	}
+	return append(laws, law{p, where})
+}
+
+// changes returns what differs between the commit and each of its parents. A
+// merge answers for all that it brings to either side: what came in by the side
+// branch, and what the side branch would undo.
+func (w *walk) changes(ctx context.Context, c *git.Commit) ([]git.Change, *core.Refusal, error) {
+	type touch struct{ path, op string }
+	all := map[touch]git.Change{}
+	for _, parent := range c.Parents {
+		changes, err := w.h.Changes(ctx, parent, c.ID)
+		if bad, ok := errors.AsType[*git.BadObject](err); ok {
+			return nil, objectRefusal(bad, c.ID), nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, ch := range changes {
+			all[touch{ch.Path, string(ch.Op)}] = ch
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b git.Change) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op))
+	}), nil, nil
+}
+
+// split tells changes under PolicyDir from all others. Any spelling of PolicyDir
+// counts: a file system that ignores case would show it as the real one.
+func split(changes []git.Change) (own, policy []git.Change) {
+	for _, ch := range changes {
+		if first, _, _ := strings.Cut(ch.Path, "/"); strings.EqualFold(first, PolicyDir) {
+			policy = append(policy, ch)
+		} else {
+			own = append(own, ch)
+		}
+	}
+	return own, policy
+}
+
+// judgeRoot requires a root principal, whose keys come from the anchor alone.
+func (w *walk) judgeRoot(c *git.Commit, pr proof, laws []law, line *core.CommitVerdict) *core.Refusal {
+	k, refusal := w.identify(w.anchor.ring, "the trust file's root", pr, c.Payload, w.now)
+	if refusal != nil && refusal.Code == CodeKeyUnknown {
+		for _, l := range laws {
+			signer, r := w.identify(l.ring, l.where, pr, c.Payload, w.now)
+			if r != nil && r.Code != CodeKeyUnknown {
+				return r
+			}
+			if r == nil {
+				return notRoot(w.anchor, signer.owner)
+			}
+		}
+	}
+	if refusal != nil {
+		return refusal
+	}
+	line.Signer, line.Rules = k.owner, []string{ruleRoot}
+	return nil
+}
+
+// judgePolicy checks the policy that a commit leaves behind. It binds later
+// commits only, so this is about whether it can.
+func (w *walk) judgePolicy(ctx context.Context, c *git.Commit, changes []git.Change) (*core.Refusal, error) {
+	for _, ch := range changes {
+		if ch.NewMode != "" && ch.NewMode != "100644" {
+			return badPolicy(c.ID, fmt.Sprintf("%s has mode %s; files there are plain data, mode 100644", ch.Path, ch.NewMode)), nil
+		}
+	}
+	after, refusal, err := w.policy(ctx, c.ID)
+	if refusal != nil || err != nil {
+		return refusal, err
+	}
+	newest, rival := 0, false
+	kept := false // a parent of the highest version has this very policy
+	for _, parent := range c.Parents {
+		p, refusal, err := w.policy(ctx, parent)
+		if refusal != nil || err != nil {
+			return refusal, err
+		}
+		same := p.digest == after.digest
+		switch {
+		case p.Version > newest:
+			newest, rival, kept = p.Version, false, same
+		case p.Version == newest:
+			rival, kept = rival || same != kept, kept || same
+		}
+	}
+	if kept && !rival || after.Version == newest+1 {
+		return nil, nil
+	}
+	return wrongVersion(c.ID, after.Version, newest), nil
+}
+
+// judgePaths requires that every law knows the signer and that every rule of
+// every law that speaks of a change allows the signer to make it.
+func (w *walk) judgePaths(c *git.Commit, pr proof, laws []law, changes []git.Change, line *core.CommitVerdict) *core.Refusal {
+	rules := map[string]bool{}
+	for _, r := range line.Rules {
+		rules[r] = true
+	}
+	for _, l := range laws {
+		k, refusal := w.identify(l.ring, l.where, pr, c.Payload, w.now)
+		if refusal != nil {
+			return refusal
+		}
+		line.Signer = cmp.Or(line.Signer, k.owner)
+		for _, ch := range changes {
+			names, refusal := l.allows(k.owner, ch, w.anchor)
+			if refusal != nil {
+				return refusal
+			}
+			for _, n := range names {
+				rules[n] = true
+			}
+		}
+	}
+	line.Rules = slices.Sorted(maps.Keys(rules))
+	return nil
+}
+
+// allows returns the rules that allow a principal a change. All rules that speak
+// of the change must; a change that no rule speaks of is refused.
+func (l law) allows(principal string, ch git.Change, a *Anchor) ([]string, *core.Refusal) {
+	var names []string
+	for _, r := range l.rules {
+		if !r.covers(ch) {
+			continue
+		}
+		if _, ok := slices.BinarySearch(r.signers, principal); !ok {
+			return nil, notAllowed(principal, ch, r, l.where)
+		}
+		names = append(names, r.name)
+	}
+	if len(names) == 0 {
+		return nil, noRule(principal, ch, a, l.where)
+	}
+	return names, nil
+}
+
+// covers reports whether the rule speaks of a change.
+func (r rule) covers(ch git.Change) bool {
+	matches := func(g glob) bool { return g.match(ch.Path) }
+	return slices.ContainsFunc(r.paths, matches) && !slices.ContainsFunc(r.except, matches) &&
+		(len(r.ops) == 0 || slices.Contains(r.ops, string(ch.Op)))
+}

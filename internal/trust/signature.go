@@ -1,0 +1,64 @@
+package trust
+
+import (
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/git"
+)
+
+// A proof is one well-formed signature of a commit. Another kind of signature
+// (keyless, certificates of an authority) is another proof.
+type proof interface {
+	id() string   // index into a keyring
+	name() string // fingerprint, for people
+	// verify says why the signature does not hold at now for the key, if so.
+	verify(k *key, payload []byte, now time.Time) *core.Refusal
+}
+
+// parseProof reads the signature of a commit, trusting nothing that it says.
+func parseProof(c *git.Commit) (proof, *core.Refusal) {
+	if c.Signature == "" {
+		return nil, unsigned()
+	}
+	kind, blob, err := unarmor(c.Signature)
+	switch {
+	case err != nil:
+		return nil, malformed(err.Error())
+	case kind == armorSSH:
+		return parseSSHProof(blob)
+	case kind == armorPGP:
+		return parsePGPProof(blob)
+	}
+	return nil, &core.Refusal{
+		Code:   CodeFormat,
+		Found:  "the signature is an X.509 or keyless (gitsign) one, which is not supported yet",
+		Needed: "an SSH or OpenPGP signature",
+		Remedy: "set gpg.format to ssh or openpgp, and " + resign,
+	}
+}
+
+// identify finds the principal of a keyring that made the proof, and checks all
+// that can be wrong with signature and key. where names the keyring for people.
+func (v *Verifier) identify(ring keyring, where string, pr proof, payload []byte, now time.Time) (*key, *core.Refusal) {
+	if v.anchor.revoked[pr.name()] {
+		return nil, revokedKey(pr.name(), "in the trust file")
+	}
+	k := ring[pr.id()]
+	if k == nil {
+		return nil, unknownKey(pr.name(), where)
+	}
+	if v.anchor.revoked[k.name] {
+		return nil, revokedKey(k.name, "in the trust file")
+	}
+	if r := pr.verify(k, payload, now); r != nil {
+		return nil, r
+	}
+	switch {
+	case now.Before(k.notBefore):
+		return nil, expiredKey(k.name, "its notBefore is "+k.notBefore.UTC().Format(time.RFC3339))
+	case !k.notAfter.IsZero() && !now.Before(k.notAfter):
+		return nil, expiredKey(k.name, "its notAfter is "+k.notAfter.UTC().Format(time.RFC3339))
+	}
+	return k, nil
+}

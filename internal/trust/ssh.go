@@ -1,0 +1,68 @@
+package trust
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// namespace is what git signs commits and tags under (PROTOCOL.sshsig: it keeps a
+// signature made for one purpose from serving another).
+const namespace = "git"
+
+// An sshProof is an SSH signature that is well formed; nobody trusts its key yet.
+type sshProof struct {
+	sig *sshsig.Signature
+}
+
+func parseSSHProof(blob []byte) (proof, *core.Refusal) {
+	sig, err := sshsig.ParseSignature(blob)
+	switch {
+	case errors.Is(err, sshsig.ErrUnsupportedHashAlgorithm):
+		return nil, weak("the SSH signature is over another hash than sha256 or sha512")
+	case err != nil && strings.Contains(err.Error(), "invalid signature format"):
+		return nil, weak("the SSH signature by an RSA key uses SHA-1 (ssh-rsa)")
+	case err != nil:
+		return nil, malformed("the SSH signature does not parse: " + err.Error())
+	case !bytes.Equal(sig.Marshal(), blob):
+		return nil, malformed("the SSH signature has bytes that belong to no field")
+	case len(sig.Signature.Rest) != restLen(sig.PublicKey):
+		return nil, malformed("the SSH signature has trailing bytes")
+	case sig.Namespace != namespace:
+		return nil, &core.Refusal{
+			Code:   CodeNamespace,
+			Found:  "the signature was made for the namespace " + quote(sig.Namespace),
+			Needed: `an SSH signature in the namespace "git"`,
+			Remedy: "let git sign: git config gpg.format ssh, then " + resign,
+		}
+	}
+	return sshProof{sig}, nil
+}
+
+// restLen is how many bytes follow an SSH signature: a security key adds one byte
+// of flags and four of counter (PROTOCOL.u2f), every other key nothing.
+func restLen(k ssh.PublicKey) int {
+	if strings.HasPrefix(k.Type(), "sk-") {
+		return 5
+	}
+	return 0
+}
+
+func (p sshProof) id() string   { return sshID(p.sig.PublicKey) }
+func (p sshProof) name() string { return ssh.FingerprintSHA256(p.sig.PublicKey) }
+
+// verify checks the signature with the policy's key, not with the signature's
+// own copy of it. Security keys must have been touched: x/crypto refuses
+// signatures without the user-presence flag.
+func (p sshProof) verify(k *key, payload []byte, _ time.Time) *core.Refusal {
+	if err := sshsig.Verify(bytes.NewReader(payload), p.sig, k.ssh, p.sig.HashAlgorithm, namespace); err != nil {
+		return badSignature(p.name(), err)
+	}
+	return nil
+}
