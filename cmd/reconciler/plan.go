@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/daemon"
+	"prumo.dev/prumo/internal/reconcile"
+	"prumo.dev/prumo/internal/report"
+	"prumo.dev/prumo/internal/source"
+)
+
+func newPlan() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "plan [DIR | --repo URL --trust FILE | --config FILE]",
+		Short: "Show what obeying a revision would change in the live cluster",
+		Long: `Compare what an infra repo declares with the live cluster, field by field, with who
+owns each differing field now. DIR is planned as it stands, whoever wrote it; a
+repo is verified first. Nothing is changed.
+
+With --pr the plan of a pull request is made once and put into its comment.
+
+Exit code 0: nothing to do. 2: changes. 1: an error, a refusal, or problems.`,
+		Example: `  reconciler plan examples/infra-repo
+  reconciler plan --config /etc/prumo/config.yaml --revision 4f2a9c -o markdown
+  reconciler plan --config /etc/prumo/config.yaml --pr 12`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	t := targetFlags(cmd)
+	cmd.Flags().StringVar(&t.revision, "revision", "", "`commit` to plan (default: the branch's tip)")
+	pr := cmd.Flags().Int("pr", 0, "`number` of the pull request to plan; needs --config with a forge")
+	format := outputFlag(cmd, "text", "markdown", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := t.check(args); err != nil {
+			return err
+		}
+		cfg, err := t.load(cmd)
+		if err != nil {
+			return err
+		}
+		if *pr != 0 {
+			return t.planPull(cmd, *pr)
+		}
+		tree, src, err := t.tree(cmd, args, cfg)
+		if err != nil {
+			return err
+		}
+		rec, err := daemon.Reconciler(cfg, asSource(src), daemon.Options{})
+		if err != nil {
+			return err
+		}
+		rep, err := rec.Plan(cmd.Context(), tree)
+		if err != nil {
+			return err
+		}
+		return printPlan(cmd, format.value, rep)
+	}
+	return cmd
+}
+
+// asSource keeps a nil source a nil interface.
+func asSource(src *source.Source) reconcile.Source {
+	if src == nil {
+		return nil
+	}
+	return src
+}
+
+func printPlan(cmd *cobra.Command, format string, rep core.Report) error {
+	out := cmd.OutOrStdout()
+	var err error
+	switch format {
+	case "json":
+		err = report.JSON(out, rep)
+	case "markdown":
+		err = report.ReportMarkdown(out, rep)
+	default:
+		err = report.ReportText(out, rep, style(out))
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(rep.Problems) > 0:
+		return exitRefused
+	case !rep.Plan.Empty() || !rep.Drift.Empty():
+		return exitChanges
+	}
+	return nil
+}
+
+// planPull plans one pull request and prints what its comment says.
+func (t *target) planPull(cmd *cobra.Command, number int) error {
+	cfg, err := t.load(cmd)
+	if err != nil {
+		return err
+	}
+	if cfg.Forge == nil {
+		return errors.New("--pr needs --config with a `forge` section")
+	}
+	src, err := t.source(cmd, cfg)
+	if err != nil {
+		return err
+	}
+	rec, err := daemon.Reconciler(cfg, src, daemon.Options{})
+	if err != nil {
+		return err
+	}
+	pulls, err := daemon.Pulls(cfg, src, rec)
+	if err != nil {
+		return err
+	}
+	text, err := pulls.Plan(cmd.Context(), number)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/report"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reconciler",
+		Short: "Keep on-premise AI infrastructure true to a signed Git repository",
+		Long: `Prumo's reconciler validates typed specs of nodes, GPU pools, datasets and ML tools,
+obeys only commits that the right people signed, plans them against the live
+cluster field by field, applies them, and says what has drifted and who did it.
+
+Exit codes: 0 all is well, 1 an error or a refusal, 2 changes or drift found.`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(
+		newValidate(), newRender(), newVerify(), newPlan(), newApply(), newDrift(),
+		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newSandboxed(),
+	)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// version is what the module was built as.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// output is the value of -o.
+type output struct {
+	value   string
+	allowed []string
+}
+
+// outputFlag adds -o with its allowed values; the first is the default.
+func outputFlag(cmd *cobra.Command, allowed ...string) *output {
+	o := &output{value: allowed[0], allowed: allowed}
+	cmd.Flags().VarP(o, "output", "o", "output format: "+strings.Join(allowed, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
+	return o
+}
+
+// String implements pflag.Value.
+func (o *output) String() string { return o.value }
+
+// Type implements pflag.Value.
+func (o *output) Type() string { return "format" }
+
+// Set implements pflag.Value.
+func (o *output) Set(s string) error {
+	if !slices.Contains(o.allowed, s) {
+		return fmt.Errorf("want %s", strings.Join(o.allowed, ", "))
+	}
+	o.value = s
+	return nil
+}
+
+// style is how text goes to w: coloured on a terminal unless NO_COLOR is set
+// (no-color.org).
+func style(w io.Writer) report.Style {
+	f, ok := w.(*os.File)
+	color := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return report.Style{Color: color, Now: time.Now()}
+}
+
+// tell prints problems to standard error and returns the exit code for them.
+func tell(cmd *cobra.Command, problems []core.Problem) error {
+	if err := report.ProblemsText(cmd.ErrOrStderr(), problems); err != nil {
+		return err
+	}
+	return exitRefused
+}
+
+// dirArg is the optional DIR argument; the working directory if absent.
+func dirArg(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}

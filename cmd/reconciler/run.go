@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"prumo.dev/prumo/internal/config"
+	"prumo.dev/prumo/internal/daemon"
+)
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Run the daemon: poll, verify, plan, apply, correct drift, report",
+		Long: `Poll the infra repo, obey what may be obeyed, keep the cluster true to it, and
+write a drift report after each pass. Answers on /metrics, /healthz, /readyz and
+/api/v1/status. SIGTERM ends it within the grace period; removing it removes
+nothing from the cluster.
+
+The configuration file, with all keys:
+
+  apiVersion: prumo.dev/v1alpha1
+  kind: ReconcilerConfig
+  instance: lab                   # marks the objects that this daemon manages
+  repo:
+    url: https://git.example/lab/infra.git   # https, ssh, file or a path
+    ref: refs/heads/main
+    auth:
+      username: git
+      passwordFile: token         # https: password or token
+      sshKeyFile: id_ed25519      # ssh
+      knownHostsFile: known_hosts
+      caFile: ca.pem              # the house's own certificate authority
+  trustFile: trust.yaml           # who is obeyed, from which commit on
+  stateDir: /var/lib/prumo
+  kubeconfig: ""                  # default: as kubectl finds it, or in-cluster
+  context: ""
+  interval: 30s
+  grace: 20s
+  listen: ":8080"
+  log: {format: text, level: info}
+  report:
+    json: /var/lib/prumo/report.json
+    markdown: /var/lib/prumo/report.md
+  forge:                          # optional: plans as comments on pull requests
+    type: github                  # GitHub, Gitea, Forgejo
+    url: https://git.example/api/v1
+    repo: lab/infra
+    tokenFile: forge-token
+    caFile: ca.pem
+    status: true
+
+Relative file names are relative to the configuration file.`,
+		Example: `  reconciler run --config /etc/prumo/config.yaml`,
+		Args:    cobra.NoArgs,
+	}
+	file := cmd.Flags().String("config", "", "configuration `file`")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *file == "" {
+			return errors.New("--config is missing; `reconciler run --help` shows an example of the file")
+		}
+		cfg, problems, err := config.Load(*file)
+		if err != nil {
+			return err
+		}
+		if len(problems) > 0 {
+			return tell(cmd, problems)
+		}
+		problems, err = daemon.Run(cmd.Context(), cfg, daemon.Logger(cmd.ErrOrStderr(), cfg.Log))
+		if err == nil && len(problems) > 0 {
+			err = tell(cmd, problems)
+		}
+		return err
+	}
+	return cmd
+}

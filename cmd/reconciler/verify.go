@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/report"
+)
+
+func newVerify() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "verify --trust FILE [--repo URL|PATH] [--from REV] [REV]",
+		Short: "Say whether the commits of a history may be obeyed",
+		Long: `Judge every commit from the introduction that the trust file names (or from --from)
+up to REV (default: the branch's tip): who signed it, by which rule, and for a
+refusal what was found, what was needed and how to fix it. Nothing is read from a
+commit that was not judged.`,
+		Example: `  reconciler verify --trust trust.yaml --repo https://git.example/lab/infra.git
+  reconciler verify --trust trust.yaml --repo . --ref refs/heads/my-change
+  reconciler verify --config /etc/prumo/config.yaml --from 4f2a9c 8be01d`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	t := repoFlags(cmd)
+	from := cmd.Flags().String("from", "", "judge from this `revision` on, taken as accepted")
+	format := outputFlag(cmd, "text", "json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !t.fromRepo() {
+			return errors.New("no repo: give --repo and --trust, or --config")
+		}
+		cfg, err := t.load(cmd)
+		if err != nil {
+			return err
+		}
+		src, err := t.source(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		ctx := cmd.Context()
+		to, err := src.Fetch(ctx, cfg.Repo.Ref)
+		if err != nil {
+			return err
+		}
+		if len(args) == 1 {
+			if to, err = src.Resolve(ctx, args[0]); err != nil {
+				return err
+			}
+		}
+		if *from != "" {
+			if *from, err = src.Resolve(ctx, *from); err != nil {
+				return err
+			}
+		}
+		verdict, err := src.Judge(ctx, *from, to)
+		if err != nil {
+			return err
+		}
+		return printVerdict(cmd, format.value, verdict)
+	}
+	return cmd
+}
+
+func printVerdict(cmd *cobra.Command, format string, v core.Verdict) error {
+	out := cmd.OutOrStdout()
+	var err error
+	if format == "json" {
+		err = report.JSON(out, v)
+	} else {
+		err = report.VerdictText(out, v, style(out))
+	}
+	if err == nil && v.Refusal != nil {
+		err = exitRefused
+	}
+	return err
+}
+
+// refuse prints why a history is not obeyed and returns the exit code for it.
+func refuse(cmd *cobra.Command, v core.Verdict) error {
+	if err := report.VerdictText(cmd.ErrOrStderr(), v, style(cmd.ErrOrStderr())); err != nil {
+		return err
+	}
+	return exitRefused
+}

@@ -1,0 +1,98 @@
+package daemon
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Metrics are what Prometheus may ask for. Names follow its conventions: base
+// units, _total for counters.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	passes   *prometheus.CounterVec // by outcome: success, failure
+	duration prometheus.Histogram
+	success  prometheus.Gauge
+	objects  *prometheus.GaugeVec // by state: unchanged, changing, blocked, held
+	drift    *prometheus.GaugeVec // by class
+	problems prometheus.Gauge
+	refused  prometheus.Gauge
+	revision *prometheus.GaugeVec // by commit; always 1
+	outcomes *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics of one daemon.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		passes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_passes_total",
+			Help: "Passes over repo and cluster, by outcome."}, []string{"outcome"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "prumo_pass_duration_seconds",
+			Help: "How long passes took.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 12)}),
+		success: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_last_success_timestamp_seconds",
+			Help: "When the last pass without a fault ended, in Unix time."}),
+		objects: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_objects",
+			Help: "Managed objects at the last pass, by state."}, []string{"state"}),
+		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_drift_objects",
+			Help: "Objects that had drifted at the last pass, by class."}, []string{"class"}),
+		problems: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_problems",
+			Help: "Mistakes in the repo's specs at the last pass."}),
+		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_revision_refused",
+			Help: "1 while the branch's tip is refused and an older revision is in force."}),
+		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_revision_info",
+			Help: "The commit in force; always 1."}, []string{"commit"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_outcomes_total",
+			Help: "What became of planned changes, by action and status."}, []string{"action", "status"}),
+	}
+	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.revision, m.outcomes,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+var driftClasses = []core.DriftClass{core.DriftEdited, core.DriftDeleted, core.DriftUnowned, core.DriftBlocked, core.DriftHardware, core.DriftOrphan}
+
+// observe counts one pass.
+func (m *Metrics) observe(rep core.Report) {
+	outcome := "success"
+	if len(rep.Errors) > 0 {
+		outcome = "failure"
+	} else {
+		m.success.SetToCurrentTime()
+	}
+	m.passes.WithLabelValues(outcome).Inc()
+	m.problems.Set(float64(len(rep.Problems)))
+	m.refused.Set(0)
+	if rep.Refused != nil {
+		m.refused.Set(1)
+	}
+	if rep.Revision.Commit != "" {
+		m.revision.Reset()
+		m.revision.WithLabelValues(rep.Revision.Commit).Set(1)
+	}
+	if rep.Plan != nil && rep.Drift != nil {
+		m.observePlans(*rep.Plan, *rep.Drift)
+	}
+	if rep.Result != nil {
+		for _, o := range rep.Result.Outcomes {
+			m.outcomes.WithLabelValues(string(o.Action), string(o.Status)).Inc()
+		}
+	}
+}
+
+func (m *Metrics) observePlans(plan, drift core.Plan) {
+	both := func(actions ...core.Action) float64 { return float64(plan.Count(actions...) + drift.Count(actions...)) }
+	m.objects.WithLabelValues("unchanged").Set(float64(plan.Unchanged))
+	m.objects.WithLabelValues("blocked").Set(both(core.ActionBlocked))
+	m.objects.WithLabelValues("held").Set(both(core.ActionHold))
+	m.objects.WithLabelValues("changing").Set(both(core.ActionCreate, core.ActionUpdate, core.ActionAdopt,
+		core.ActionReplace, core.ActionDelete, core.ActionRelease))
+	count := make(map[core.DriftClass]int)
+	for _, c := range drift.Changes {
+		count[c.Class]++
+	}
+	for _, class := range driftClasses {
+		m.drift.WithLabelValues(string(class)).Set(float64(count[class]))
+	}
+}

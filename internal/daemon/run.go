@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"prumo.dev/prumo/internal/config"
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/reconcile"
+)
+
+// Run runs the daemon until ctx ends. Problems are mistakes in the trust file.
+func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Problem, error) {
+	unlock, err := Lock(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	src, problems, err := Source(cfg)
+	if err != nil || len(problems) > 0 {
+		return problems, err
+	}
+	metrics := NewMetrics()
+	reports := NewReports(cfg.Report, metrics)
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports})
+	if err != nil {
+		return nil, err
+	}
+	pulls, err := Pulls(cfg, src, rec)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen (set `listen` in the configuration to a free address): %w", err)
+	}
+	log.Info("started", "instance", cfg.Instance, "repo", cfg.Repo.URL, "ref", cfg.Repo.Ref, "listen", ln.Addr().String())
+
+	alive := new(heart)
+	alive.Beat()
+	loop := &reconcile.Loop{Interval: time.Duration(cfg.Interval), Grace: time.Duration(cfg.Grace), Log: log,
+		Pass: func(ctx context.Context) (core.Report, error) {
+			alive.Beat()
+			defer alive.Beat()
+			start := time.Now()
+			defer func() { metrics.duration.Observe(time.Since(start).Seconds()) }()
+			return rec.Reconcile(ctx)
+		}}
+	if pulls != nil {
+		loop.After = func(ctx context.Context) { planPulls(ctx, pulls, alive, log) }
+	}
+	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg)), loop, log)
+}
+
+// both serves and loops; when serving fails, the loop is told to stop.
+func both(ctx context.Context, ln net.Listener, h http.Handler, loop *reconcile.Loop, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var serveErr error
+	wg.Go(func() {
+		defer cancel()
+		serveErr = serve(ctx, ln, h)
+	})
+	loop.Run(ctx)
+	wg.Wait()
+	log.Info("stopped")
+	return serveErr
+}
+
+func planPulls(ctx context.Context, pulls *reconcile.Pulls, alive *heart, log *slog.Logger) {
+	defer alive.Beat()
+	planned, err := pulls.PlanAll(ctx)
+	for _, n := range planned {
+		log.Info("planned a pull request", "number", n)
+	}
+	if err != nil {
+		log.Error("plan pull requests", "error", err)
+	}
+}
+
+// stuckAfter is how long the loop may stand still before a restart is better: far
+// longer than any pass or back-off.
+func stuckAfter(cfg *config.Config) time.Duration {
+	return max(30*time.Minute, 10*time.Duration(cfg.Interval))
+}
+
+// Lock takes the state folder for this process: two daemons on one folder would
+// each undo what the other remembers.
+func Lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("state folder %s is in use by another reconciler; stop that one or set another stateDir", dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// Logger returns the logger that a configuration asks for.
+func Logger(w io.Writer, cfg config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // checked when the file was read
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"prumo.dev/prumo/internal/report"
+)
+
+// heart says when the loop last moved.
+type heart struct{ beat atomic.Int64 }
+
+func (h *heart) Beat() { h.beat.Store(time.Now().UnixNano()) }
+
+func (h *heart) Age() time.Duration { return time.Since(time.Unix(0, h.beat.Load())) }
+
+// handler serves what the daemon says of itself.
+//
+//	/metrics        Prometheus
+//	/healthz        200 while the loop moves; a restart helps when it does not
+//	/readyz         200 once a pass has ended with a revision in force
+//	/api/v1/status  the last report, as JSON
+func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if age := alive.Age(); age > stuck {
+			http.Error(w, fmt.Sprintf("the loop has not moved for %v", age.Round(time.Second)), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		rep, ok := reports.Last()
+		if !ok || rep.Revision.Commit == "" {
+			http.Error(w, "no revision is in force yet", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		rep, ok := reports.Last()
+		if !ok {
+			http.Error(w, "the first pass has not ended yet", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := report.JSON(w, rep); err != nil {
+			slog.Warn("send status", "error", err)
+		}
+	})
+	return mux
+}
+
+// serve answers on a listener until ctx ends.
+func serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
+	stop := context.AfterFunc(ctx, func() {
+		// Scrapes are short; whoever is still reading after that is cut off.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if srv.Shutdown(bounded) != nil {
+			srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

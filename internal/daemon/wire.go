@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"prumo.dev/prumo/internal/apply"
+	"prumo.dev/prumo/internal/cluster"
+	"prumo.dev/prumo/internal/config"
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/forge"
+	"prumo.dev/prumo/internal/git"
+	"prumo.dev/prumo/internal/reconcile"
+	"prumo.dev/prumo/internal/render"
+	"prumo.dev/prumo/internal/sandbox"
+	"prumo.dev/prumo/internal/source"
+	"prumo.dev/prumo/internal/trust"
+)
+
+// Options are what a caller adds to a configuration.
+type Options struct {
+	Approved string             // hash of a plan whose held changes are approved
+	Wait     time.Duration      // how long apply waits for readiness
+	Reporter reconcile.Reporter // told of each pass; nil: nobody
+}
+
+// Source opens the infra repo that a configuration names.
+func Source(cfg *config.Config) (*source.Source, []core.Problem, error) {
+	data, err := config.ReadFile(cfg.TrustFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("trust file: %w", err)
+	}
+	anchor, problems := trust.ParseAnchor(cfg.TrustFile, data)
+	if len(problems) > 0 {
+		return nil, problems, nil
+	}
+	auth, err := auth(cfg.Repo.Auth)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := source.Open(source.Options{
+		Dir:    cfg.StateDir,
+		Remote: git.Remote{URL: cfg.Repo.URL, Auth: auth},
+		Ref:    cfg.Repo.Ref,
+		Anchor: anchor,
+	})
+	return s, nil, err
+}
+
+func auth(a config.Auth) (git.Auth, error) {
+	out := git.Auth{Username: a.Username}
+	var err error
+	if out.Password, err = config.ReadSecret(a.PasswordFile); err != nil {
+		return out, fmt.Errorf("repo.auth.passwordFile: %w", err)
+	}
+	for _, f := range []struct {
+		key, name string
+		data      *[]byte
+	}{
+		{"sshKeyFile", a.SSHKeyFile, &out.SSHKey},
+		{"knownHostsFile", a.KnownHostsFile, &out.KnownHosts},
+		{"caFile", a.CAFile, &out.CA},
+	} {
+		if f.name == "" {
+			continue
+		}
+		if *f.data, err = config.ReadFile(f.name); err != nil {
+			return out, fmt.Errorf("repo.auth.%s: %w", f.key, err)
+		}
+	}
+	return out, nil
+}
+
+// Reconciler connects to the cluster and joins the parts of a pass. src may be
+// nil where only given trees are planned.
+func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconcile.Reconciler, error) {
+	renderer, err := render.New(render.Options{})
+	if err != nil {
+		return nil, err
+	}
+	live, err := cluster.Connect(cluster.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.Context, Instance: cfg.Instance})
+	if err != nil {
+		return nil, err
+	}
+	if src == nil {
+		src = reconcile.NoSource{}
+	}
+	if opts.Reporter == nil {
+		opts.Reporter = reconcile.NoReporter{}
+	}
+	return &reconcile.Reconciler{
+		Instance: cfg.Instance,
+		Approved: opts.Approved,
+		Source:   src,
+		Renderer: renderer,
+		Cluster:  live,
+		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, AllowProtected: opts.Approved != ""}),
+		Reporter: opts.Reporter,
+		Now:      time.Now,
+	}, nil
+}
+
+// Pulls joins what plans pull requests; nil if the configuration has no forge.
+func Pulls(cfg *config.Config, src *source.Source, rec *reconcile.Reconciler) (*reconcile.Pulls, error) {
+	if cfg.Forge == nil {
+		return nil, nil
+	}
+	token, err := config.ReadSecret(cfg.Forge.TokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("forge.tokenFile: %w", err)
+	}
+	var ca []byte
+	if cfg.Forge.CAFile != "" {
+		if ca, err = config.ReadFile(cfg.Forge.CAFile); err != nil {
+			return nil, fmt.Errorf("forge.caFile: %w", err)
+		}
+	}
+	client, err := forge.NewGitHub(forge.Options{URL: cfg.Forge.URL, Repo: cfg.Forge.Repo, Token: token, CA: ca})
+	if err != nil {
+		return nil, err
+	}
+	return &reconcile.Pulls{
+		Forge:      client,
+		Status:     cfg.Forge.Status,
+		Source:     src,
+		Untrusted:  &sandbox.Renderer{},
+		Reconciler: rec,
+		Ref:        cfg.Repo.Ref,
+	}, nil
+}

@@ -1,0 +1,99 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// A Loop runs passes until it is told to stop.
+type Loop struct {
+	Pass     func(ctx context.Context) (core.Report, error)
+	After    func(ctx context.Context) // after each pass that found a revision, such as planning pull requests; may be nil
+	Interval time.Duration             // between two passes
+	Grace    time.Duration             // how long a pass may go on after ctx ends
+	Log      *slog.Logger
+}
+
+// maxBackoff bounds the time between two passes that fail.
+const maxBackoff = 5 * time.Minute
+
+// Run runs passes until ctx ends, and then waits for the one in hand for at most
+// Grace. A pass that fails is tried again after a second, doubling up to the
+// larger of Interval and five minutes.
+func (l *Loop) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if err := l.once(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			failures++
+		} else {
+			failures = 0
+		}
+		timer.Reset(l.wait(failures))
+	}
+}
+
+// once runs one pass under a context that outlives ctx by the grace period.
+func (l *Loop) once(ctx context.Context) error {
+	passCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.Grace, cancel) })
+	defer stop()
+
+	start := time.Now()
+	rep, err := l.Pass(passCtx)
+	l.log(rep, err, time.Since(start))
+	if err == nil && l.After != nil && ctx.Err() == nil {
+		l.After(passCtx)
+	}
+	if err == nil && len(rep.Errors) > 0 {
+		return errors.New(rep.Errors[0].Msg)
+	}
+	return err
+}
+
+// wait returns the time to the next pass, with up to a tenth of jitter so that
+// many daemons do not fall into step.
+func (l *Loop) wait(failures int) time.Duration {
+	d := l.Interval
+	if failures > 0 {
+		d = min(time.Second<<min(failures-1, 16), max(maxBackoff, l.Interval))
+	}
+	return d + rand.N(d/10+1)
+}
+
+func (l *Loop) log(rep core.Report, err error, took time.Duration) {
+	attrs := []any{"revision", rep.Revision.Short(), "took", took.Round(time.Millisecond)}
+	if rep.Plan != nil {
+		attrs = append(attrs, "changes", len(rep.Plan.Changes), "drift", len(rep.Drift.Changes), "unchanged", rep.Plan.Unchanged)
+	}
+	if rep.Result != nil {
+		attrs = append(attrs, "done", rep.Result.Count(core.StatusDone), "failed", rep.Result.Count(core.StatusFailed),
+			"blocked", rep.Result.Count(core.StatusBlocked), "held", rep.Result.Count(core.StatusHeld))
+	}
+	if rep.Refused != nil && rep.Refused.Refusal != nil {
+		l.Log.Warn("revision refused, the last good one stays in force", "to", rep.Refused.To, "reason", rep.Refused.Refusal.String())
+	}
+	for _, p := range rep.Problems {
+		l.Log.Warn("problem in the repo", "at", p.Pos.String(), "message", p.Msg)
+	}
+	for _, f := range rep.Errors {
+		l.Log.Error("stage failed", "stage", f.Stage, "error", f.Msg)
+	}
+	if err != nil {
+		l.Log.Error("pass failed", append(attrs, "error", err)...)
+		return
+	}
+	l.Log.Info("pass done", attrs...)
+}

@@ -1,0 +1,63 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// TestLoopBacksOff drives the loop on a fake clock: passes come at the interval,
+// failing ones after 1 s, 2 s, 4 s, and a good one resets that.
+func TestLoopBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var starts []time.Duration
+		begin := time.Now()
+		fails := map[int]bool{1: true, 2: true, 3: true}
+		loop := &Loop{Interval: 30 * time.Second, Log: slog.New(slog.DiscardHandler),
+			Pass: func(context.Context) (core.Report, error) {
+				starts = append(starts, time.Since(begin))
+				if len(starts) == 6 {
+					cancel()
+				}
+				if fails[len(starts)-1] {
+					return core.Report{}, errors.New("away")
+				}
+				return core.Report{}, nil
+			}}
+		loop.Run(ctx)
+		wantGaps := []time.Duration{30 * time.Second, time.Second, 2 * time.Second, 4 * time.Second, 30 * time.Second}
+		for i, want := range wantGaps {
+			if gap := starts[i+1] - starts[i]; gap < want || gap > want+want/10+1 {
+				t.Errorf("gap %d is %v, want %v plus up to a tenth", i, gap, want)
+			}
+		}
+	})
+}
+
+// TestLoopGrace proves that a pass in hand outlives the signal by the grace
+// period, and no longer.
+func TestLoopGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stopped time.Duration
+		loop := &Loop{Interval: time.Minute, Grace: 20 * time.Second, Log: slog.New(slog.DiscardHandler),
+			After: func(context.Context) { t.Error("planned pull requests after the signal") },
+			Pass: func(passCtx context.Context) (core.Report, error) {
+				cancel()
+				told := time.Now()
+				<-passCtx.Done()
+				stopped = time.Since(told)
+				return core.Report{}, nil
+			}}
+		loop.Run(ctx)
+		if stopped != 20*time.Second {
+			t.Errorf("the pass was cancelled %v after the signal, want 20s", stopped)
+		}
+	})
+}

@@ -1,0 +1,223 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/diff"
+)
+
+// Source is the infra repo as a verified history.
+type Source interface {
+	// Advance fetches the branch, judges what is new and remembers what it
+	// accepts. It returns the revision in force, which is the last accepted one
+	// when there is nothing new, when what is new is refused (then with the
+	// verdict), or when the remote fails (then with the error). A zero revision
+	// means that none was ever accepted.
+	Advance(ctx context.Context) (core.Revision, *core.Verdict, error)
+
+	// Tree returns the files of a revision that Advance returned.
+	Tree(rev core.Revision) (core.Tree, error)
+
+	// Applied is the last revision that was applied whole; zero if none was.
+	Applied() core.Revision
+
+	// SetApplied remembers it across restarts.
+	SetApplied(rev core.Revision) error
+}
+
+// Renderer turns files into objects.
+type Renderer interface {
+	Render(ctx context.Context, tree core.Tree) (core.Rendering, error)
+}
+
+// Cluster sees what the live cluster makes of a rendering.
+type Cluster interface {
+	Observe(ctx context.Context, want core.Rendering) (core.Observation, error)
+}
+
+// Applier makes a plan true.
+type Applier interface {
+	Apply(ctx context.Context, plan core.Plan) (core.Result, error)
+}
+
+// Reporter tells people. It is called once for each pass, failed ones included.
+type Reporter interface {
+	Report(ctx context.Context, rep core.Report) error
+}
+
+// A Reconciler makes a cluster match the last accepted revision of a repo. Its
+// methods must not be called concurrently.
+type Reconciler struct {
+	Instance string
+	Approved string // hash of a plan whose held changes a person approved
+	Source   Source
+	Renderer Renderer
+	Cluster  Cluster
+	Applier  Applier
+	Reporter Reporter
+	Now      func() time.Time
+
+	lastGood lastGood
+}
+
+// Reconcile makes the cluster match the repo and says what it found. What fails
+// keeps the last good revision in force: a remote that is away or a refused
+// commit does not stop drift from being corrected.
+func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error) {
+	rep = core.Report{Time: r.Now(), Instance: r.Instance}
+	defer func() { err = r.tell(ctx, &rep, err) }()
+
+	rep.Revision, rep.Refused, err = r.Source.Advance(ctx)
+	if rep.Revision.Commit == "" {
+		return rep, at(core.StageVerify, noRevision(err, rep.Refused))
+	}
+	if err != nil {
+		rep.Errors = append(rep.Errors, core.Fault{Stage: core.StageFetch, Msg: err.Error()})
+	}
+	tree, err := r.Source.Tree(rep.Revision)
+	if err != nil {
+		return rep, at(core.StageFetch, err)
+	}
+	before, err := r.before(ctx)
+	if err != nil {
+		return rep, at(core.StageRender, err)
+	}
+	plan, want, err := r.plan(ctx, tree, before, &rep)
+	if err != nil {
+		return rep, err
+	}
+	result, err := r.Applier.Apply(ctx, plan)
+	rep.Result = &result
+	if err != nil {
+		return rep, at(core.StageApply, err)
+	}
+	return rep, r.remember(rep.Revision, want, result)
+}
+
+// Plan says what obeying a tree would change and what has drifted from what was
+// applied before. It changes nothing.
+func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, error) {
+	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
+	before, err := r.before(ctx)
+	if err == nil {
+		_, _, err = r.plan(ctx, tree, before, &rep)
+	}
+	return rep, err
+}
+
+// Drift says how live state differs from a tree that was applied before. It
+// changes nothing.
+func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, error) {
+	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
+	before, err := r.Renderer.Render(ctx, tree)
+	if err == nil {
+		_, _, err = r.plan(ctx, tree, before, &rep)
+	}
+	return rep, err
+}
+
+// Apply makes the cluster match a tree that the caller answers for, once, and
+// remembers nothing.
+func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
+	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
+	plan, _, err := r.plan(ctx, tree, core.Rendering{}, &rep)
+	if err != nil {
+		return rep, err
+	}
+	result, err := r.Applier.Apply(ctx, plan)
+	rep.Result = &result
+	return rep, err
+}
+
+// plan renders, observes and compares, and writes what it finds into rep: what
+// the step from before to tree causes, and what had drifted before it. It returns
+// both as the one plan to apply, and what the tree renders to.
+func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, rep *core.Report) (core.Plan, core.Rendering, error) {
+	want, err := r.Renderer.Render(ctx, tree)
+	if err != nil {
+		return core.Plan{}, want, at(core.StageRender, err)
+	}
+	rep.Problems = want.Problems
+	want = keepLastGood(want, before)
+	seen, err := r.Cluster.Observe(ctx, want)
+	if err != nil {
+		return core.Plan{}, want, at(core.StagePlan, err)
+	}
+	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want)})
+	caused, drift := diff.Split(plan, before, want)
+	rep.Plan, rep.Drift = &caused, &drift
+	return correctOnly(plan, drift), want, nil
+}
+
+// correctOnly keeps the drift mode of a spec only on what is drift: a commit is
+// always obeyed.
+func correctOnly(plan, drift core.Plan) core.Plan {
+	drifted := make(map[core.ObjectID]bool, len(drift.Changes))
+	for _, c := range drift.Changes {
+		drifted[c.ID] = true
+	}
+	changes := make([]core.Change, len(plan.Changes))
+	for i, c := range plan.Changes {
+		if !drifted[c.ID] {
+			c.Mode = ""
+		}
+		changes[i] = c
+	}
+	plan.Changes = changes
+	return plan
+}
+
+// remember keeps a revision as applied when nothing of it failed.
+func (r *Reconciler) remember(rev core.Revision, want core.Rendering, result core.Result) error {
+	if result.Count(core.StatusFailed) > 0 {
+		return nil
+	}
+	r.lastGood = lastGood{rev.Commit, want}
+	if r.Source.Applied().Commit == rev.Commit {
+		return nil
+	}
+	return at(core.StageApply, r.Source.SetApplied(rev))
+}
+
+// tell reports a pass, however it ended.
+func (r *Reconciler) tell(ctx context.Context, rep *core.Report, err error) error {
+	if staged := (*stageError)(nil); errors.As(err, &staged) {
+		rep.Errors = append(rep.Errors, core.Fault{Stage: staged.stage, Msg: staged.err.Error()})
+	}
+	// A pass that was told to stop still says what it did.
+	if told := r.Reporter.Report(context.WithoutCancel(ctx), *rep); told != nil {
+		return errors.Join(err, at(core.StageReport, told))
+	}
+	return err
+}
+
+// A stageError is a machine's fault that knows where it happened.
+type stageError struct {
+	stage core.Stage
+	err   error
+}
+
+func (e *stageError) Error() string { return fmt.Sprintf("%s: %v", e.stage, e.err) }
+func (e *stageError) Unwrap() error { return e.err }
+
+func at(stage core.Stage, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &stageError{stage, err}
+}
+
+// noRevision says why no revision was ever accepted.
+func noRevision(err error, refused *core.Verdict) error {
+	switch {
+	case err != nil:
+		return err
+	case refused != nil && refused.Refusal != nil:
+		return errors.New(refused.Refusal.String())
+	}
+	return errors.New("no revision was ever accepted")
+}

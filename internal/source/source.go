@@ -1,0 +1,212 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/git"
+	"prumo.dev/prumo/internal/trust"
+)
+
+// Options say which branch of which repo is followed, and who is obeyed.
+type Options struct {
+	Dir    string // state folder; holds the objects and what is remembered
+	Remote git.Remote
+	Ref    string // full name, such as refs/heads/main
+	Anchor *trust.Anchor
+}
+
+// A Source is one branch of one repo. It is not safe for concurrent use.
+type Source struct {
+	opts     Options
+	repo     *git.Repo
+	verifier *trust.Verifier
+	accepted *trust.Store
+	applied  core.Revision
+}
+
+// Open opens or creates the state folder.
+func Open(opts Options) (*Source, error) {
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	repo, err := git.Open(filepath.Join(opts.Dir, "objects"), opts.Remote, git.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := trust.OpenStore(filepath.Join(opts.Dir, "accepted.json"), opts.Remote.URL, opts.Ref, opts.Anchor)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor, trust.Options{})}
+	return s, s.loadApplied()
+}
+
+// Advance implements reconcile.Source.
+func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, error) {
+	inForce := s.Accepted()
+	tip, err := s.repo.Fetch(ctx, s.opts.Ref)
+	if err != nil {
+		return inForce, nil, err
+	}
+	verdict, err := s.Judge(ctx, inForce.Commit, tip)
+	if err != nil {
+		return inForce, nil, err
+	}
+	if verdict.Refusal != nil {
+		return inForce, &verdict, nil
+	}
+	if tip == inForce.Commit {
+		return inForce, nil, nil
+	}
+	next, err := s.revision(tip, verdict)
+	if err != nil {
+		return inForce, nil, err
+	}
+	if err := s.accepted.Accept(next); err != nil {
+		return inForce, nil, err
+	}
+	return next, nil, nil
+}
+
+// Accepted is the last accepted revision; zero if there is none.
+func (s *Source) Accepted() core.Revision { return s.accepted.Accepted() }
+
+// Fetch brings a ref's commits here and returns its tip. It accepts nothing.
+func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
+	return s.repo.Fetch(ctx, ref)
+}
+
+// Judge says whether the commits from a revision, or from the introduction if
+// from is empty, up to another may be obeyed. It remembers nothing.
+func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
+	return s.verifier.Verify(ctx, s.repo, from, to)
+}
+
+// Resolve returns the full id of a fetched commit or ref.
+func (s *Source) Resolve(ctx context.Context, name string) (string, error) {
+	return s.repo.Resolve(ctx, name)
+}
+
+// Find fetches the branch, judges a revision and returns it. An empty name means
+// the branch's tip, judged from the last accepted revision on; any other is
+// judged from the introduction on, since it may be an old one. It accepts nothing.
+func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Verdict, error) {
+	tip, err := s.repo.Fetch(ctx, s.opts.Ref)
+	if err != nil {
+		return core.Revision{}, core.Verdict{}, err
+	}
+	from := ""
+	if name == "" {
+		name, from = tip, s.Accepted().Commit
+	}
+	id, err := s.repo.Resolve(ctx, name)
+	if err != nil {
+		return core.Revision{}, core.Verdict{}, err
+	}
+	verdict, err := s.Judge(ctx, from, id)
+	if err != nil || verdict.Refusal != nil {
+		return core.Revision{}, verdict, err
+	}
+	rev, err := s.revision(id, verdict)
+	return rev, verdict, err
+}
+
+// Tree implements reconcile.Source.
+func (s *Source) Tree(rev core.Revision) (core.Tree, error) { return s.repo.Tree(rev) }
+
+// revision describes an accepted commit.
+func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error) {
+	c, err := s.repo.Commit(id)
+	if err != nil {
+		return core.Revision{}, err
+	}
+	rev := core.Revision{Commit: id, Ref: s.opts.Ref, Time: c.Committer.When.UTC()}
+	for _, v := range verdict.Commits {
+		if v.Commit == id {
+			rev.Signer = v.Signer
+		}
+	}
+	return rev, nil
+}
+
+// A Proposal is what the tip of another branch would make of the accepted
+// revision.
+type Proposal struct {
+	Head      string
+	Base      core.Revision
+	Tree      core.Tree // of the merge
+	Conflicts []string  // paths that both sides changed; the Tree is then of no use
+	Verdict   core.Verdict
+}
+
+// Propose fetches a branch and merges it, in memory, into the accepted revision.
+// The Verdict says whether its commits could be obeyed as they are.
+func (s *Source) Propose(ctx context.Context, ref string) (Proposal, error) {
+	p := Proposal{Base: s.Accepted()}
+	if p.Base.Commit == "" {
+		return p, errors.New("no revision was ever accepted, so there is nothing to compare a proposal with")
+	}
+	var err error
+	if p.Head, err = s.repo.Fetch(ctx, ref); err != nil {
+		return p, err
+	}
+	if p.Tree, p.Conflicts, err = s.repo.Merge(ctx, p.Base.Commit, p.Head); err != nil {
+		return p, err
+	}
+	p.Verdict, err = s.Judge(ctx, p.Base.Commit, p.Head)
+	return p, err
+}
+
+// Applied implements reconcile.Source.
+func (s *Source) Applied() core.Revision { return s.applied }
+
+// SetApplied implements reconcile.Source.
+func (s *Source) SetApplied(rev core.Revision) error {
+	data, err := json.Marshal(rev)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(s.appliedFile(), data); err != nil {
+		return fmt.Errorf("remember the applied revision: %w", err)
+	}
+	s.applied = rev
+	return nil
+}
+
+func (s *Source) appliedFile() string { return filepath.Join(s.opts.Dir, "applied.json") }
+
+// loadApplied reads what SetApplied wrote. A revision that the store does not
+// hold is forgotten: then all that differs counts as a change, not as drift.
+func (s *Source) loadApplied() error {
+	data, err := os.ReadFile(s.appliedFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var rev core.Revision
+	if err := json.Unmarshal(data, &rev); err != nil {
+		return fmt.Errorf("%s: %w; delete the file, the next pass writes it again", s.appliedFile(), err)
+	}
+	if _, err := s.repo.Commit(rev.Commit); err == nil {
+		s.applied = rev
+	}
+	return nil
+}
+
+// writeFile replaces a file whole or not at all.
+func writeFile(name string, data []byte) error {
+	tmp := name + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}

@@ -1,0 +1,138 @@
+// Package test holds what proves the program as a whole: import charters, the
+// scripts of the commands, and the servers that both need.
+package test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// A charter says what a package must never import, and why.
+type charter struct {
+	pkg string
+	// direct bans imports of the package itself, deep whatever these bring along.
+	direct, deep []string
+	why          string
+}
+
+const (
+	cue     = "cuelang.org/go"
+	gogit   = "github.com/go-git"
+	cosign  = "github.com/sigstore"
+	client  = "k8s.io/client-go"
+	runtime = "sigs.k8s.io/controller-runtime"
+	own     = "prumo.dev/prumo"
+)
+
+var charters = []charter{
+	{"internal/core", []string{"."}, nil, "the words must not know what uses them: standard library only"},
+	{"internal/config", []string{own + "/internal"}, nil, "the file's shape must not know what its values are used for"},
+	{"internal/git", nil, []string{cue, "k8s.io", client}, "fetching and parsing must not know what the files mean"},
+	{"internal/trust", []string{gogit}, []string{cue, client, runtime}, "who may be obeyed must not depend on what is asked"},
+	{"internal/source", []string{gogit}, []string{cue, client, runtime}, "a verified history must not depend on what is in it"},
+	{"internal/render", []string{"os", "net", "net/http"}, []string{client, runtime, gogit}, "rendering runs nothing, reads nothing but the tree, and asks nobody"},
+	{"internal/sandbox", nil, []string{cue, client, runtime, gogit}, "the border must not share code with what it bounds"},
+	{"internal/cluster", nil, []string{cue, gogit}, "a cluster must not know where objects come from"},
+	{"internal/diff", []string{"net", "net/http", "os"}, []string{cue, client, runtime, gogit}, "what would change is a pure function of two states"},
+	{"internal/report", []string{"net", "net/http", "os"}, []string{cue, client, runtime, gogit}, "a text is a pure function of what it tells"},
+	{"internal/apply", []string{own + "/internal/diff"}, []string{cue, gogit}, "a plan is carried out, not made again"},
+	{"internal/forge", nil, []string{cue, client, runtime, "k8s.io", gogit}, "a forge delivers a text, whatever it says"},
+	{"internal/reconcile", []string{own + "/internal/git", own + "/internal/trust", own + "/internal/render", own + "/internal/cluster", own + "/internal/apply"},
+		[]string{cue, client, runtime, gogit, cosign}, "the order of things must be readable and testable without any of them"},
+	{"cmd/reconciler", []string{cue, gogit, client, runtime, cosign}, nil, "flags, wiring and signals only"},
+}
+
+// TestCharters checks each charter against what the packages import.
+func TestCharters(t *testing.T) {
+	imports := list(t)
+	for _, c := range charters {
+		pkg := own + "/" + c.pkg
+		direct, ok := imports[pkg]
+		if !ok {
+			t.Errorf("charter of a package that does not exist: %s", c.pkg)
+			continue
+		}
+		for _, imp := range direct {
+			if banned := match(imp, c.direct); banned != "" {
+				t.Errorf("%s imports %s: %s", c.pkg, imp, c.why)
+			}
+		}
+		for imp := range closure(imports, pkg) {
+			if banned := match(imp, c.deep); banned != "" {
+				t.Errorf("%s depends on %s (banned: %s): %s", c.pkg, imp, banned, c.why)
+			}
+		}
+	}
+}
+
+// TestEveryPackageHasACharter makes a new package say what it is not for.
+func TestEveryPackageHasACharter(t *testing.T) {
+	exempt := map[string]string{
+		"internal/daemon": "wiring of the daemon: may import everything",
+		"internal/demo":   "tells the whole story: may import everything",
+	}
+	chartered := make(map[string]bool)
+	for _, c := range charters {
+		chartered[c.pkg] = true
+	}
+	for pkg := range list(t) {
+		short, ok := strings.CutPrefix(pkg, own+"/")
+		if ok && strings.HasPrefix(short, "internal/") && !chartered[short] && exempt[short] == "" {
+			t.Errorf("%s has no charter", short)
+		}
+	}
+}
+
+// match returns the first pattern that bans an import. "." bans all but the
+// standard library, another pattern its own path and all below.
+func match(imp string, patterns []string) string {
+	for _, p := range patterns {
+		first, _, _ := strings.Cut(imp, "/")
+		if p == "." && strings.Contains(first, ".") || imp == p || strings.HasPrefix(imp, p+"/") {
+			return p
+		}
+	}
+	return ""
+}
+
+// list returns the imports of every package of the module and of all that they
+// depend on, without tests.
+func list(t *testing.T) map[string][]string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", "./cmd/...", "./internal/...", "./schemas/...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	imports := make(map[string][]string)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		imports[p.ImportPath] = p.Imports
+	}
+	return imports
+}
+
+// closure returns all that pkg depends on.
+func closure(imports map[string][]string, pkg string) map[string]bool {
+	seen := make(map[string]bool)
+	var visit func(string)
+	visit = func(p string) {
+		for _, imp := range imports[p] {
+			if !seen[imp] {
+				seen[imp] = true
+				visit(imp)
+			}
+		}
+	}
+	visit(pkg)
+	return seen
+}
