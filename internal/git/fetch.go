@@ -1,0 +1,129 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// privateRefs is where fetched refs live, so that nothing takes them for
+// branches of ours.
+const privateRefs = "refs/prumo/fetched/"
+
+// A source is the remote side of a fetch.
+type source interface {
+	// fetch writes to w a pack of what the ref's tip needs and the store does
+	// not have. It writes nothing if the store has the tip.
+	fetch(ctx context.Context, ref string, have *store, w io.Writer) (tip string, err error)
+}
+
+// newSource says how a remote is spoken to.
+func newSource(remote Remote, l Limits) (source, error) {
+	ep, err := transport.NewEndpoint(remote.URL)
+	if err != nil {
+		return nil, errors.New("the URL cannot be read") // the error of net/url would print what may be a password
+	}
+	if ep.Password != "" {
+		return nil, errors.New("the URL holds a password: give it apart, URLs end up in logs")
+	}
+	switch ep.Protocol {
+	case "file":
+		return &localSource{path: ep.Path, limits: l}, nil
+	case "https", "http":
+		return newHTTPSource(ep, remote.Auth, l)
+	case "ssh":
+		return &sshSource{ep: ep, auth: remote.Auth, limits: l}, nil
+	}
+	return nil, fmt.Errorf("protocol %q is not supported: use https, ssh, file or a path", ep.Protocol)
+}
+
+// Fetch brings one ref of the remote into the store, only what is new, and
+// returns the commit at its tip. The ref is a full name, a branch, or HEAD; no
+// other ref and no tag comes with it. A tip that does not build on the last one
+// is fetched too: whether it may be followed is for the caller (see Range).
+// Nothing is ever removed from the store, and a failed fetch leaves its refs and
+// objects as they were.
+func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
+	name, err := fullRef(ref)
+	if err != nil {
+		return "", err
+	}
+	r.fetching.Lock()
+	defer r.fetching.Unlock()
+	tip, err = r.receive(ctx, name)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // the cause, not the pipe that it broke
+		}
+		return "", fmt.Errorf("fetch %s from %s: %w", name, r.remote.URL, err)
+	}
+	return tip, nil
+}
+
+// receive spools the pack next to the store, measures it, and only then adds it.
+func (r *Repo) receive(ctx context.Context, ref string) (tip string, err error) {
+	spool, err := os.CreateTemp(r.dir, spoolPattern)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		err = errors.Join(err, spool.Close(), os.Remove(spool.Name()))
+	}()
+	w := &cappedWriter{w: spool, limit: r.limits.PackBytes}
+	tip, err = r.source.fetch(ctx, ref, r.store, w)
+	if err != nil {
+		return "", err
+	}
+	if w.written > 0 {
+		if _, err := spool.Seek(0, io.SeekStart); err != nil {
+			return "", err
+		}
+		if _, err := measurePack(ctx, spool, r.limits); err != nil {
+			return "", err
+		}
+		if _, err := spool.Seek(0, io.SeekStart); err != nil {
+			return "", err
+		}
+		if err := r.store.add(spool); err != nil {
+			return "", fmt.Errorf("store the pack: %w", err)
+		}
+	}
+	if _, err := r.store.read(tip, plumbing.CommitObject, r.limits.CommitBytes); err != nil {
+		return "", fmt.Errorf("its tip is not a commit that can be read: %w", err)
+	}
+	return tip, r.store.setRef(privateRef(ref), tip)
+}
+
+// fullRef makes a branch a full ref name and refuses what is none.
+func fullRef(ref string) (string, error) {
+	if ref != "HEAD" && !strings.HasPrefix(ref, "refs/") {
+		ref = "refs/heads/" + ref
+	}
+	if err := plumbing.ReferenceName(ref).Validate(); err != nil {
+		return "", fmt.Errorf("%q is not a ref name", ref)
+	}
+	return ref, nil
+}
+
+func privateRef(ref string) plumbing.ReferenceName {
+	return plumbing.ReferenceName(privateRefs + ref)
+}
+
+// A cappedWriter fails once more than limit bytes are written.
+type cappedWriter struct {
+	w              io.Writer
+	written, limit int64
+}
+
+func (c *cappedWriter) Write(b []byte) (int, error) {
+	if c.written += int64(len(b)); c.written > c.limit {
+		return 0, fmt.Errorf("the pack is larger than %d bytes: %w (pack bytes)", c.limit, ErrLimit)
+	}
+	return c.w.Write(b)
+}
