@@ -1,0 +1,286 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Bounds of Markdown, so that a page of any plan can be read.
+const (
+	tableRows = 50
+	nameWidth = 200 // bytes of a name or a message
+	noteWidth = 400
+	diffLines = 400 // of one object
+)
+
+// PlanMarkdown writes a plan as Markdown: counts, what to look at, a table, and
+// the differences folded.
+func PlanMarkdown(w io.Writer, plan core.Plan, s Style) error {
+	_, err := io.WriteString(w, "# Plan for "+prose(subject(plan.Revision))+"\n\n"+planMarkdown(plan))
+	return err
+}
+
+// DriftMarkdown writes drift as Markdown.
+func DriftMarkdown(w io.Writer, drift core.Plan, s Style) error {
+	_, err := io.WriteString(w, "# Drift from "+prose(subject(drift.Revision))+"\n\n"+driftMarkdown(drift))
+	return err
+}
+
+// ReportMarkdown writes all that one pass found and did.
+func ReportMarkdown(w io.Writer, r core.Report, s Style) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Report of %s\n\nIn force: %s  \n", code(r.Instance), code(subject(r.Revision)))
+	if !r.Time.IsZero() {
+		fmt.Fprintf(&b, "Time: %s\n", r.Time.UTC().Format(time.RFC3339))
+	}
+	for _, f := range r.Errors {
+		fmt.Fprintf(&b, "\n**Error** in %s: %s\n", code(string(f.Stage)), code(f.Msg))
+	}
+	if r.Refused != nil {
+		b.WriteString("\n## Refused\n\n" + refusalMarkdown(r.Refused))
+	}
+	if len(r.Problems) > 0 {
+		b.WriteString("\n## Problems\n\n" + strings.Join(problemRows(r.Problems), ""))
+	}
+	if r.Plan != nil {
+		b.WriteString("\n## Plan\n\n" + planMarkdown(*r.Plan))
+	}
+	if r.Drift != nil {
+		b.WriteString("\n## Drift\n\n" + driftMarkdown(*r.Drift))
+	}
+	if r.Result != nil {
+		b.WriteString("\n## Result\n\n" + resultMarkdown(*r.Result))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func planMarkdown(plan core.Plan) string {
+	var b strings.Builder
+	b.WriteString("**" + counts(plan, nil) + "**\n")
+	if plan.Empty() {
+		return b.String()
+	}
+	if rows := attention(plan); len(rows) > 0 {
+		b.WriteString("\n" + attentionHead + strings.Join(rows, ""))
+	}
+	b.WriteString("\n" + tableHead)
+	for _, c := range plan.Changes {
+		b.WriteString(tableRow(c))
+	}
+	b.WriteString("\n")
+	for _, c := range plan.Changes {
+		b.WriteString(folded(c, changeDiff(c)))
+	}
+	fmt.Fprintf(&b, "\nPlan %s\n", code(plan.Hash))
+	return b.String()
+}
+
+func driftMarkdown(drift core.Plan) string {
+	var b strings.Builder
+	b.WriteString("**" + driftCounts(drift) + "**\n")
+	if drift.Empty() {
+		return b.String()
+	}
+	b.WriteString("\n| Drift | Object | Field | Live | Declared | Who |\n|---|---|---|---|---|---|\n")
+	for _, c := range drift.Changes {
+		for _, row := range driftRows(c) {
+			b.WriteString(row)
+		}
+	}
+	return b.String()
+}
+
+// driftRows are the table rows of one object.
+func driftRows(c core.Change) []string {
+	what, object := prose(string(c.Class)), code(short(c.ID.String(), nameWidth))
+	if m := mode(c.Mode); m != "" {
+		what += " (" + m + ")"
+	}
+	if len(c.Fields) == 0 || c.Action == core.ActionCreate || c.Reason != "" {
+		reason := c.Reason
+		if reason == "" && c.Action == core.ActionCreate {
+			reason = "it is gone"
+		}
+		return []string{fmt.Sprintf("| %s | %s | %s | | | |\n", what, object, prose(short(reason, noteWidth)))}
+	}
+	var rows []string
+	for i, f := range c.Fields {
+		if i == tableRows {
+			return append(rows, fmt.Sprintf("| %s | %s | and %s | | | |\n", what, object, plural(len(c.Fields)-i, "more field")))
+		}
+		from, to := values(f)
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", what, object, code(short(f.Path, nameWidth)),
+			code(short(from, nameWidth)), code(short(to, nameWidth)), prose(owner(f, Style{}))))
+	}
+	return rows
+}
+
+func resultMarkdown(r core.Result) string {
+	var b strings.Builder
+	b.WriteString("**" + prose(resultCounts(r)) + "**\n")
+	var rows []string
+	add := func(word string, o core.Outcome) {
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |\n", prose(word), prose(string(o.Action)),
+			code(short(o.ID.String(), nameWidth)), prose(short(o.Reason, noteWidth))))
+	}
+	for _, o := range r.Outcomes {
+		if o.Status != core.StatusDone {
+			add(string(o.Status), o)
+		}
+	}
+	for _, o := range r.NotReady {
+		add("not ready", o)
+	}
+	if len(rows) > 0 {
+		b.WriteString("\n| Status | Action | Object | Why |\n|---|---|---|---|\n" + strings.Join(rows, ""))
+	}
+	return b.String()
+}
+
+func refusalMarkdown(v *core.Verdict) string {
+	if v.Refusal == nil {
+		return ""
+	}
+	r := *v.Refusal
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is not obeyed; %s stays in force.\n\n", code(shortID(v.To)), code(shortID(v.From)))
+	row := func(name, s string) {
+		if s != "" {
+			fmt.Fprintf(&b, "- %s: %s\n", name, code(short(s, noteWidth)))
+		}
+	}
+	row("Code", r.Code)
+	row("Commit", r.Commit)
+	row("Path", r.Path)
+	row("Found", r.Found)
+	row("Needed", r.Needed)
+	row("Remedy", r.Remedy)
+	return b.String()
+}
+
+func problemRows(problems []core.Problem) []string {
+	rows := make([]string, 0, len(problems))
+	for _, p := range problems {
+		rows = append(rows, fmt.Sprintf("- %s %s\n", code(short(p.Pos.String(), nameWidth)), prose(short(p.Msg, noteWidth))))
+	}
+	return rows
+}
+
+const attentionHead = "> [!WARNING]\n> **Look at these before merging**\n"
+
+// attention are the lines of a plan that nobody should overlook: what deletes,
+// disrupts, waits, or cannot be done.
+func attention(plan core.Plan) []string {
+	var rows []string
+	for _, c := range byRisk(plan.Changes) {
+		if c.Risk < core.RiskRestarts && c.Action != core.ActionHold && c.Action != core.ActionBlocked && c.Action != core.ActionRelease {
+			continue
+		}
+		row := "> - **" + prose(verb(c)) + "** " + code(short(c.ID.String(), nameWidth))
+		if c.Risk > core.RiskSafe {
+			row += ": " + c.Risk.String()
+		}
+		if c.Reason != "" {
+			row += "; " + prose(short(c.Reason, noteWidth))
+		}
+		rows = append(rows, row+"\n")
+	}
+	return rows
+}
+
+// byRisk puts what deletes first, then the riskier; else it keeps the order.
+func byRisk(changes []core.Change) []core.Change {
+	weight := func(c core.Change) int {
+		w := int(c.Risk) * 2
+		if c.Action == core.ActionDelete {
+			w++
+		}
+		return -w
+	}
+	return slices.SortedStableFunc(slices.Values(changes), func(a, b core.Change) int { return weight(a) - weight(b) })
+}
+
+const tableHead = "| | Object | Change | Fields | Risk |\n|---|---|---|---|---|\n"
+
+func tableRow(c core.Change) string {
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", code(wordOf(c.Action).sign), code(short(c.ID.String(), nameWidth)),
+		prose(verb(c)), fieldNames(c), c.Risk)
+}
+
+// fieldNames are the first differing fields of a change that is no creation.
+func fieldNames(c core.Change) string {
+	if c.Action == core.ActionCreate {
+		return ""
+	}
+	var names []string
+	for i, f := range c.Fields {
+		if i == 3 {
+			names = append(names, fmt.Sprintf("and %d more", len(c.Fields)-i))
+			break
+		}
+		names = append(names, code(short(f.Path, nameWidth/2)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// changeDiff is the difference of one object, as lines that all begin with a
+// sign, so that none can be taken for a command of the forge.
+func changeDiff(c core.Change) string {
+	var b strings.Builder
+	lines := 0
+	put := func(sign byte, s string) {
+		if lines++; lines <= diffLines {
+			fmt.Fprintf(&b, "%c %s\n", sign, s)
+		}
+	}
+	for _, f := range c.Fields {
+		title := oneLine(short(f.Path, 2*nameWidth))
+		if o := owner(f, Style{}); o != "" {
+			title += "   (" + o + ")"
+		}
+		put(' ', title)
+		if multiline(f) {
+			for _, h := range hunks(f, fieldLines) {
+				put(h.sign, "  "+short(h.text, noteWidth))
+			}
+			continue
+		}
+		from, to := values(f)
+		if f.From != nil {
+			put('-', "  "+short(from, noteWidth))
+		}
+		if f.To != nil {
+			put('+', "  "+short(to, noteWidth))
+		}
+	}
+	if lines > diffLines {
+		fmt.Fprintf(&b, "  … %s\n", plural(lines-diffLines, "more line"))
+	}
+	return b.String()
+}
+
+// folded is one object's difference, folded.
+func folded(c core.Change, diff string) string {
+	if diff == "" {
+		return ""
+	}
+	f := fence(diff)
+	place := ""
+	if c.Pos.File != "" {
+		place = " <code>" + html(short(c.Pos.String(), nameWidth)) + "</code>"
+	}
+	return fmt.Sprintf("\n<details><summary>%s <code>%s</code>%s</summary>\n\n%sdiff\n%s%s\n</details>\n",
+		html(verb(c)), html(short(c.ID.String(), nameWidth)), place, f, diff, f)
+}
+
+// html escapes a string for the text of an HTML element in Markdown.
+func html(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "`", "&#96;", "*", "&#42;",
+		"_", "&#95;", "[", "&#91;", "|", "&#124;", "@", "&#64;", "~", "&#126;", `\`, "&#92;", "$", "&#36;").Replace(oneLine(s))
+}

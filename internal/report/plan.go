@@ -1,0 +1,186 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// What one object shows on a terminal at most.
+const (
+	createFields = 12  // the rest of a new object is in the repo
+	updateFields = 100 // the rest is in the JSON
+	fieldLines   = 40  // of one value that has many lines
+	valueWidth   = 160 // bytes of a value on one line
+)
+
+// PlanText writes a plan for a terminal: counts first and last, one object a
+// line, its fields below.
+func PlanText(w io.Writer, plan core.Plan, s Style) error {
+	p := printer{Style: s}
+	p.planText(plan)
+	return p.flush(w)
+}
+
+func (p *printer) planText(plan core.Plan) {
+	p.line("%s", p.paint(bold, "Plan for "+subject(plan.Revision)))
+	p.line("%s", counts(plan, nil))
+	if plan.Empty() {
+		return
+	}
+	for _, c := range plan.Changes {
+		p.line("")
+		w := wordOf(c.Action)
+		p.heading(w.color, w.sign+" "+pad(verb(c), 8), c)
+		p.notes(c)
+		p.fields(c, func(f core.FieldChange) string {
+			from, to := values(f)
+			from, to = short(from, valueWidth), short(to, valueWidth)
+			if f.From == nil {
+				return p.paint(added, to)
+			}
+			return p.paint(removed, from) + " → " + p.paint(added, to)
+		})
+	}
+	p.line("")
+	p.line("%s", p.paint(bold, counts(plan, nil)))
+	p.line("%s", p.paint(dim, "plan "+oneLine(plan.Hash)))
+}
+
+// DriftText writes drift for a terminal: what left the declared state, how, and
+// who did it.
+func DriftText(w io.Writer, drift core.Plan, s Style) error {
+	p := printer{Style: s}
+	p.driftText(drift)
+	return p.flush(w)
+}
+
+func (p *printer) driftText(drift core.Plan) {
+	p.line("%s", p.paint(bold, "Drift from "+subject(drift.Revision)))
+	p.line("%s", driftCounts(drift))
+	if drift.Empty() {
+		return
+	}
+	for _, c := range drift.Changes {
+		p.line("")
+		p.heading(classColor(c.Class), "! "+pad(string(c.Class), 8), c)
+		p.notes(c)
+		if c.Class == core.DriftDeleted && c.Action == core.ActionCreate {
+			continue // all fields are gone: the object's name says it
+		}
+		p.fields(c, func(f core.FieldChange) string {
+			from, to := values(f)
+			return fmt.Sprintf("is %s, declared %s", p.paint(removed, short(from, valueWidth)), p.paint(added, short(to, valueWidth)))
+		})
+	}
+	p.line("")
+	p.line("%s", p.paint(bold, driftCounts(drift)))
+}
+
+// classes in the order in which they are counted.
+var classes = []core.DriftClass{
+	core.DriftEdited, core.DriftDeleted, core.DriftUnowned, core.DriftBlocked, core.DriftHardware, core.DriftOrphan,
+}
+
+func driftCounts(drift core.Plan) string {
+	var parts []string
+	for _, class := range classes {
+		n := 0
+		for _, c := range drift.Changes {
+			if c.Class == class {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, class))
+		}
+	}
+	if len(parts) == 0 {
+		return "no drift"
+	}
+	return strings.Join(parts, " · ")
+}
+
+func classColor(c core.DriftClass) string {
+	switch c {
+	case core.DriftDeleted, core.DriftOrphan:
+		return removed
+	case core.DriftEdited, core.DriftUnowned:
+		return altered
+	}
+	return warned
+}
+
+// heading is the line of an object: sign and verb, name, place, risk.
+func (p *printer) heading(color, what string, c core.Change) {
+	line := p.paint(color, what) + "  " + p.paint(bold, oneLine(c.ID.String()))
+	if c.Pos.File != "" {
+		line += "  " + p.paint(dim, oneLine(c.Pos.String()))
+	}
+	var tags []string
+	if c.Risk > core.RiskSafe {
+		tags = append(tags, c.Risk.String())
+	}
+	if m := mode(c.Mode); m != "" {
+		tags = append(tags, m)
+	}
+	if len(tags) > 0 {
+		line += "  " + p.paint(warned, "["+strings.Join(tags, ", ")+"]")
+	}
+	p.line("%s", line)
+}
+
+// notes are the lines that say why.
+func (p *printer) notes(c core.Change) {
+	if c.Reason != "" {
+		p.line("    %s", oneLine(c.Reason))
+	}
+	if c.Unchecked != "" {
+		p.line("    not checked by the server: %s", oneLine(c.Unchecked))
+	}
+	if c.Force && len(c.Conflicts) > 0 {
+		for _, k := range c.Conflicts[:min(5, len(c.Conflicts))] {
+			p.line("    takes %s from %s", oneLine(k.Path), oneLine(k.Manager))
+		}
+	}
+}
+
+// fields are the differing fields of an object; show writes their values.
+func (p *printer) fields(c core.Change, show func(core.FieldChange) string) {
+	limit := updateFields
+	if c.Action == core.ActionCreate {
+		limit = createFields
+	}
+	for i, f := range c.Fields {
+		if i == limit {
+			p.line("    %s", p.paint(dim, "… "+plural(len(c.Fields)-i, "more field")))
+			return
+		}
+		path := oneLine(short(f.Path, 2*valueWidth))
+		by := ""
+		if o := owner(f, p.Style); o != "" {
+			by = "   " + p.paint(dim, "("+o+")")
+		}
+		if !multiline(f) {
+			p.line("    %s: %s%s", path, show(f), by)
+			continue
+		}
+		p.line("    %s:%s", path, by)
+		for _, h := range hunks(f, fieldLines) {
+			p.line("      %s", p.paintHunk(h))
+		}
+	}
+}
+
+func (p *printer) paintHunk(h hunk) string {
+	text := string(h.sign) + " " + short(h.text, valueWidth)
+	switch h.sign {
+	case '-':
+		return p.paint(removed, text)
+	case '+':
+		return p.paint(added, text)
+	}
+	return text
+}

@@ -1,0 +1,47 @@
+package report
+
+import (
+	"io"
+	"time"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// ReportText writes all that one pass found and did, for a terminal.
+func ReportText(w io.Writer, r core.Report, s Style) error {
+	p := printer{Style: s}
+	title := "Report"
+	if r.Instance != "" {
+		title += " of " + oneLine(r.Instance)
+	}
+	if !r.Time.IsZero() {
+		title += ", " + r.Time.UTC().Format(time.RFC3339)
+	}
+	p.line("%s", p.paint(bold, title))
+	p.line("in force  %s", subject(r.Revision))
+	for _, f := range r.Errors {
+		p.line("%s %s: %s", p.paint(removed, "error"), oneLine(string(f.Stage)), oneLine(f.Msg))
+	}
+	if r.Refused != nil {
+		p.line("")
+		p.verdictText(*r.Refused)
+	}
+	if len(r.Problems) > 0 {
+		p.line("")
+		p.line("%s", p.paint(bold, plural(len(r.Problems), "problem")))
+		p.problemsText(r.Problems)
+	}
+	if r.Plan != nil {
+		p.line("")
+		p.planText(*r.Plan)
+	}
+	if r.Drift != nil {
+		p.line("")
+		p.driftText(*r.Drift)
+	}
+	if r.Result != nil {
+		p.line("")
+		p.resultText(*r.Result)
+	}
+	return p.flush(w)
+}
