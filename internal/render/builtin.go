@@ -1,0 +1,72 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+
+	"prumo.dev/prumo/schemas"
+)
+
+// builtin is the module prumo.dev/schemas, loaded once.
+type builtin struct {
+	instance *build.Instance // to be compiled again in the context of who imports it
+	kinds    map[string]*kind
+	site     cue.Value // #Site
+	contract cue.Value // #Kind
+}
+
+func loadBuiltin() (*builtin, error) {
+	inst := load.Instances([]string{"."}, &load.Config{
+		FS:         schemas.FS,
+		Dir:        "/",
+		ModuleRoot: "/",
+		Registry:   registry{},
+		Env:        []string{},
+		FromFSPath: func(p string) string { return schemasPath + "/" + strings.TrimPrefix(p, "/") },
+	})[0]
+	if inst.Err != nil {
+		return nil, inst.Err
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	b := &builtin{
+		instance: inst,
+		site:     v.LookupPath(cue.ParsePath("#Site")),
+		contract: v.LookupPath(cue.ParsePath("#Kind")),
+		kinds:    map[string]*kind{},
+	}
+	kinds := v.LookupPath(cue.ParsePath("kinds"))
+	if !kinds.Exists() {
+		return b, nil
+	}
+	for name, kv := range fields(kinds) {
+		if err := kv.Err(); err != nil {
+			return nil, fmt.Errorf("kind %s: %w", name, err)
+		}
+		b.kinds[name] = &kind{name: name, schema: kv}
+	}
+	return b, nil
+}
+
+// fields ranges over the regular fields of a struct, in the order in which they
+// were declared. A value that is no struct has none.
+func fields(v cue.Value) func(yield func(string, cue.Value) bool) {
+	return func(yield func(string, cue.Value) bool) {
+		it, err := v.Fields()
+		if err != nil {
+			return
+		}
+		for it.Next() {
+			if !yield(it.Selector().Unquoted(), it.Value()) {
+				return
+			}
+		}
+	}
+}

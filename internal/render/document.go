@@ -1,0 +1,165 @@
+package render
+
+import (
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// maxDepth bounds how deep a document may nest. Nothing that people write comes
+// near; what evaluates it recurses.
+const maxDepth = 100
+
+// A document is one value of a file as plain data, and where each part stands.
+type document struct {
+	expr   ast.Expr
+	file   string
+	pos    core.Pos
+	places map[string]place // by path: "spec.pools.0"
+}
+
+// A place is where a field stands: its name, and its value.
+type place struct{ label, value core.Pos }
+
+// newDocument indexes an expression that is plain data.
+func newDocument(expr ast.Expr, file string, pos core.Pos) (*document, []core.Problem) {
+	d := &document{expr: expr, file: file, pos: pos, places: map[string]place{}}
+	return d, d.index(expr, nil)
+}
+
+func (d *document) index(x ast.Expr, path []string) []core.Problem {
+	if len(path) > maxDepth {
+		return []core.Problem{problem(d.at(path), "nests deeper than %d levels", maxDepth)}
+	}
+	var problems []core.Problem
+	switch x := x.(type) {
+	case *ast.StructLit:
+		for _, e := range x.Elts {
+			f, ok := e.(*ast.Field)
+			if !ok {
+				continue
+			}
+			sub := append(path[:len(path):len(path)], labelOf(f))
+			key := joinPath(sub)
+			at := toPos(f.Label.Pos(), d.file)
+			if first, dup := d.places[key]; dup {
+				problems = append(problems, problem(at, "%s: given twice; also at %s", shown(sub), first.label))
+				continue
+			}
+			d.places[key] = place{at, d.valuePos(f.Value, at)}
+			problems = append(problems, d.index(f.Value, sub)...)
+		}
+	case *ast.ListLit:
+		for i, e := range x.Elts {
+			sub := append(path[:len(path):len(path)], strconv.Itoa(i))
+			at := d.valuePos(e, d.at(path))
+			d.places[joinPath(sub)] = place{at, at}
+			problems = append(problems, d.index(e, sub)...)
+		}
+	}
+	return problems
+}
+
+// valuePos is where a scalar starts. Of a struct or list it is the name in front:
+// that is where people look.
+func (d *document) valuePos(x ast.Expr, label core.Pos) core.Pos {
+	switch x.(type) {
+	case *ast.StructLit, *ast.ListLit:
+		if label.Line > 0 {
+			return label
+		}
+	}
+	if p := toPos(x.Pos(), d.file); p.Line > 0 {
+		return p
+	}
+	return label
+}
+
+// at is where the value at a path stands, or the nearest thing around it.
+func (d *document) at(path []string) core.Pos {
+	for n := len(path); n > 0; n-- {
+		if p, ok := d.places[joinPath(path[:n])]; ok {
+			if n < len(path) {
+				return p.label
+			}
+			return p.value
+		}
+	}
+	return d.pos
+}
+
+// label is where the name of the field at a path stands.
+func (d *document) label(path []string) core.Pos {
+	if p, ok := d.places[joinPath(path)]; ok {
+		return p.label
+	}
+	return d.at(path)
+}
+
+func joinPath(path []string) string { return strings.Join(path, ".") }
+
+// splitPath reads a path as a kind writes it: spec.pools[0].name
+func splitPath(s string) []string {
+	s = strings.NewReplacer("[", ".", "]", "", `"`, "").Replace(s)
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '.' })
+}
+
+// shown is a path as people write it.
+func shown(path []string) string {
+	var b strings.Builder
+	for i, p := range path {
+		switch _, err := strconv.Atoi(p); {
+		case err == nil && i > 0:
+			b.WriteString("[" + p + "]")
+			continue
+		case strings.ContainsAny(p, "./ ") || p == "":
+			b.WriteString("[" + strconv.Quote(p) + "]")
+			continue
+		}
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+// has reports whether the document gives the field at a path.
+func (d *document) has(path []string) bool {
+	_, ok := d.places[joinPath(path)]
+	return ok || len(path) == 0
+}
+
+// value shows what the document says at a path: a scalar as written, of anything
+// else what it is.
+func (d *document) value(path []string) string {
+	x := d.expr
+	for _, p := range path {
+		switch y := x.(type) {
+		case *ast.StructLit:
+			x = member(y, p)
+		case *ast.ListLit:
+			i, err := strconv.Atoi(p)
+			if err != nil || i >= len(y.Elts) {
+				return "this"
+			}
+			x = y.Elts[i]
+		}
+	}
+	switch x := x.(type) {
+	case *ast.BasicLit:
+		return shorten(x.Value, 60)
+	case *ast.UnaryExpr:
+		if lit, ok := x.X.(*ast.BasicLit); ok {
+			return shorten(x.Op.String()+lit.Value, 60)
+		}
+	case *ast.StructLit:
+		return "a struct"
+	case *ast.ListLit:
+		return "a list"
+	}
+	return "this"
+}

@@ -1,0 +1,214 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// plain turns errors of CUE that belong to no spec into problems, where CUE says
+// that they are. file is where they are if it does not say.
+func plain(err error, file string) []core.Problem {
+	var out []core.Problem
+	for _, e := range errors.Errors(err) {
+		out = append(out, problem(nearestUserPos(e, file), "%s", message(e, e.Path())))
+	}
+	return sorted(out)
+}
+
+// nearestUserPos is the first position of an error in the repo, else where the
+// built-in schemas say it.
+func nearestUserPos(e errors.Error, file string) core.Pos {
+	best := core.Pos{File: file}
+	for _, p := range errors.Positions(e) {
+		at := toPos(p, file)
+		if at.Line > 0 && !ofBuiltin(at) {
+			return at
+		}
+	}
+	return best
+}
+
+func message(e errors.Error, path []string) string {
+	format, args := e.Msg()
+	msg := fmt.Sprintf(format, args...)
+	if msg == "" {
+		msg = e.Error()
+	}
+	if len(path) > 0 {
+		return shown(path) + ": " + msg
+	}
+	return msg
+}
+
+// checkSpec reports every mistake of a spec against its kind. CUE stops looking
+// for missing fields once something is wrong, so these are looked for apart.
+func checkSpec(in cue.Value, k *kind, doc *document) []core.Problem {
+	var problems []core.Problem
+	if err := in.Validate(cue.Concrete(true)); err != nil {
+		problems = explain(err, k.schema.LookupPath(inPath), doc, nil)
+		problems = append(problems, missing(in, doc, nil)...)
+	}
+	return onePerPlace(problems)
+}
+
+// onePerPlace keeps one of several problems that begin alike at one place: CUE
+// reports a missing field as such and as incomplete.
+func onePerPlace(ps []core.Problem) []core.Problem {
+	type at struct {
+		pos   core.Pos
+		field string
+	}
+	seen := map[at]bool{}
+	var out []core.Problem
+	for _, p := range ps {
+		field, _, _ := strings.Cut(p.Msg, ": ")
+		if key := (at{p.Pos, field}); !seen[key] {
+			seen[key] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// missing reports required fields that are not there.
+func missing(v cue.Value, doc *document, path []string) []core.Problem {
+	if len(path) > maxDepth {
+		return nil
+	}
+	var out []core.Problem
+	switch v.IncompleteKind() {
+	case cue.StructKind, cue.BottomKind:
+		it, err := v.Fields(cue.Optional(true))
+		if err != nil {
+			return nil
+		}
+		for it.Next() {
+			if !named(it.Selector()) {
+				continue
+			}
+			sub := append(path[:len(path):len(path)], it.Selector().Unquoted())
+			switch it.FieldType() & (cue.RequiredConstraint | cue.OptionalConstraint) {
+			case cue.RequiredConstraint:
+				out = append(out, problem(doc.label(sub), "%s: missing; want %s", shown(sub), want(it.Value())))
+			case 0:
+				out = append(out, missing(it.Value(), doc, sub)...)
+			}
+		}
+	case cue.ListKind:
+		it, err := v.List()
+		if err != nil {
+			return nil
+		}
+		for i := 0; it.Next(); i++ {
+			out = append(out, missing(it.Value(), doc, append(path[:len(path):len(path)], fmt.Sprint(i)))...)
+		}
+	}
+	return out
+}
+
+// explain turns CUE's errors about one document into problems in its file, one
+// for each mistake. schema says what is wanted; at is the path of the document in
+// its file, to be left out of messages.
+func explain(err error, schema cue.Value, doc *document, at []string) []core.Problem {
+	groups := map[string][]errors.Error{}
+	var order []string
+	for _, e := range errors.Errors(err) {
+		key := joinPath(relative(e.Path(), at))
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], e)
+	}
+	var out []core.Problem
+	for _, key := range order {
+		group := groups[key]
+		path := relative(group[0].Path(), at)
+		if outranked(path, order, groups) {
+			continue
+		}
+		out = append(out, problem(blamed(group, doc, path), "%s", tell(group, path, schema, doc)))
+	}
+	return out
+}
+
+// outranked reports whether a group only repeats, for a struct, what is said of a
+// part of it.
+func outranked(path []string, order []string, groups map[string][]errors.Error) bool {
+	key := joinPath(path)
+	if key != "" {
+		key += "."
+	}
+	return disjunction(groups[joinPath(path)]) && slices.ContainsFunc(order, func(o string) bool {
+		return o != joinPath(path) && strings.HasPrefix(o, key)
+	})
+}
+
+func disjunction(group []errors.Error) bool {
+	return slices.ContainsFunc(group, func(e errors.Error) bool {
+		f, _ := e.Msg()
+		return strings.Contains(f, "empty disjunction")
+	})
+}
+
+// relative takes the engine's part off a path: kinds.Node.in, #Site, or where in
+// its file a spec stands.
+func relative(path, at []string) []string {
+	if i := slices.Index(path, "in"); i >= 0 && (i == 0 || path[0] == "kinds" || path[0] == "#kinds") {
+		return path[i+1:]
+	}
+	if len(path) > 0 && strings.HasPrefix(path[0], "#") {
+		path = path[1:]
+	}
+	if len(path) >= len(at) && slices.Equal(path[:len(at)], at) {
+		return path[len(at):]
+	}
+	return path
+}
+
+// blamed is where the user said what is wrong.
+func blamed(group []errors.Error, doc *document, path []string) core.Pos {
+	if format, _ := group[0].Msg(); strings.Contains(format, "not allowed") {
+		return doc.label(path)
+	}
+	if _, ok := doc.places[joinPath(path)]; !ok {
+		for _, e := range group {
+			for _, p := range errors.Positions(e) {
+				if at := toPos(p, ""); at.File == doc.file && at.Line > 0 {
+					return at
+				}
+			}
+		}
+	}
+	return doc.at(path)
+}
+
+// tell says what is wrong with the field at a path, and what is wanted.
+func tell(group []errors.Error, path []string, schema cue.Value, doc *document) string {
+	where := prefix(path)
+	for _, e := range group { // what a schema says with error("…") is for people already
+		if format, args := e.Msg(); len(args) == 0 && !cueOwn(format) {
+			return where + format
+		} else if format == "%s" || format == "%v" {
+			return where + fmt.Sprintf(format, args...)
+		}
+	}
+	format, _ := group[0].Msg()
+	field := schemaAt(schema, path)
+	switch {
+	case strings.Contains(format, "not allowed"):
+		return where + "field not allowed" + allowed(schemaAt(schema, path[:max(0, len(path)-1)]), path)
+	case strings.Contains(format, "required but not present"):
+		return where + "missing" + wanting(field)
+	case strings.Contains(format, "incomplete"):
+		return where + "has no value yet" + wanting(field)
+	case field.Exists() && doc.has(path):
+		return where + doc.value(path) + " does not fit" + wanting(field)
+	}
+	return message(group[0], path)
+}

@@ -1,0 +1,209 @@
+package render
+
+import (
+	"slices"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// A graph is all specs of a tree, linked by their refs.
+type graph struct {
+	nodes []*node // sorted by id, then place
+	byID  map[core.SpecID]*node
+}
+
+// A node is a unit in one tree: what is wrong with it there. Units are remembered
+// between trees, nodes are not.
+type node struct {
+	*unit
+	out      *outcome // nil until complete
+	problems []core.Problem
+	bad      bool // has a problem of its own or waits for one that has
+}
+
+func (n *node) blame(pos core.Pos, format string, args ...any) {
+	p := problem(pos, format, args...)
+	p.Spec = n.spec.ID
+	n.problems = append(n.problems, p)
+	n.bad = true
+}
+
+// link checks what can be told without evaluating anything: names are unique,
+// refs lead somewhere, and not in circles.
+func link(units []*unit) *graph {
+	g := &graph{byID: make(map[core.SpecID]*node, len(units))}
+	for _, u := range units {
+		n := &node{unit: u, problems: slices.Clone(u.problems), bad: len(u.problems) > 0}
+		g.nodes = append(g.nodes, n)
+	}
+	slices.SortStableFunc(g.nodes, func(a, b *node) int {
+		if c := a.spec.ID.Compare(b.spec.ID); c != 0 {
+			return c
+		}
+		return a.spec.Pos.Compare(b.spec.Pos)
+	})
+	for _, n := range g.nodes {
+		first, dup := g.byID[n.spec.ID]
+		if !dup {
+			g.byID[n.spec.ID] = n
+			continue
+		}
+		for _, pair := range [][2]*node{{first, n}, {n, first}} {
+			pair[0].blame(pair[0].spec.Pos, "%s: also declared at %s; names are unique within a kind", n.spec.ID, pair[1].spec.Pos)
+		}
+	}
+	g.checkRefs()
+	g.checkCycles()
+	return g
+}
+
+func (g *graph) checkRefs() {
+	var names map[string][]string
+	for _, n := range g.nodes {
+		for _, rf := range n.refs {
+			if g.byID[rf.to] != nil {
+				continue
+			}
+			if names == nil {
+				names = g.names()
+			}
+			n.blame(rf.pos, "%sno %s %q; %s", prefix(rf.field), rf.to.Kind, rf.to.Name, there(rf.to, names[rf.to.Kind]))
+		}
+	}
+}
+
+// names returns the names of each kind, sorted.
+func (g *graph) names() map[string][]string {
+	names := map[string][]string{}
+	for id := range g.byID {
+		names[id.Kind] = append(names[id.Kind], id.Name)
+	}
+	for _, list := range names {
+		slices.Sort(list)
+	}
+	return names
+}
+
+func there(id core.SpecID, names []string) string {
+	if len(names) == 0 {
+		return "there is none of that kind"
+	}
+	return choose(id.Name, names)
+}
+
+func prefix(field []string) string {
+	if len(field) == 0 {
+		return ""
+	}
+	return shown(field) + ": "
+}
+
+// checkCycles blames every spec on a circle of refs, at the ref that leads on.
+func (g *graph) checkCycles() {
+	state := map[*node]int{} // 0 new, 1 on the path, 2 done
+	var path []*node
+	var visit func(n *node)
+	visit = func(n *node) {
+		state[n] = 1
+		path = append(path, n)
+		for _, rf := range n.refs {
+			to := g.byID[rf.to]
+			switch {
+			case to == nil:
+			case state[to] == 0:
+				visit(to)
+			case state[to] == 1:
+				g.blameCycle(path[slices.Index(path, to):])
+			}
+		}
+		path = path[:len(path)-1]
+		state[n] = 2
+	}
+	for _, n := range g.nodes {
+		if state[n] == 0 {
+			visit(n)
+		}
+	}
+}
+
+func (g *graph) blameCycle(circle []*node) {
+	var names []string
+	for _, n := range circle {
+		names = append(names, n.spec.ID.String())
+	}
+	text := strings.Join(append(names, names[0]), " -> ")
+	for i, n := range circle {
+		next := circle[(i+1)%len(circle)].spec.ID
+		at := slices.IndexFunc(n.refs, func(rf ref) bool { return rf.to == next })
+		n.blame(n.refs[at].pos, "%sneeds itself in a circle: %s", prefix(n.refs[at].field), text)
+	}
+}
+
+// claimObjects finds objects that more than one spec renders, and counts them.
+func (g *graph) claimObjects(limit int) {
+	owner := map[core.ObjectID]*node{}
+	count := 0
+	for _, n := range g.nodes {
+		if n.out == nil {
+			continue
+		}
+		for _, o := range n.out.objects {
+			if count++; count > limit {
+				n.blame(n.spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limit)
+				break
+			}
+			first, taken := owner[o.ID]
+			switch {
+			case !taken:
+				owner[o.ID] = n
+			case first == n:
+				n.blame(n.spec.Pos, "renders %s twice; that is a mistake in kind %s", o.ID, n.spec.ID.Kind)
+			default:
+				for _, pair := range [][2]*node{{first, n}, {n, first}} {
+					pair[0].blame(pair[0].spec.Pos, "renders %s, and so does %s at %s; rename one", o.ID, pair[1].spec.ID, pair[1].spec.Pos)
+				}
+			}
+		}
+	}
+}
+
+// block tells the specs that depend on one with problems: they render nothing
+// either.
+func (g *graph) block() {
+	for changed := true; changed; {
+		changed = false
+		for _, n := range g.nodes {
+			if n.bad {
+				continue
+			}
+			for _, rf := range n.refs {
+				if to := g.byID[rf.to]; to != nil && to.bad {
+					n.blame(rf.pos, "%swaits for %s, which has problems", prefix(rf.field), rf.to)
+					changed = true
+					break
+				}
+			}
+		}
+	}
+}
+
+// rendering collects what the tree says. Specs that share an id are one.
+func (g *graph) rendering() core.Rendering {
+	var out core.Rendering
+	for _, n := range g.nodes {
+		if g.byID[n.spec.ID] == n {
+			out.Specs = append(out.Specs, n.spec)
+		}
+		out.Problems = append(out.Problems, n.problems...)
+		if n.bad || n.out == nil {
+			continue
+		}
+		out.Objects = append(out.Objects, n.out.objects...)
+		out.Expects = append(out.Expects, n.out.expects...)
+	}
+	byID := func(a, b core.Object) int { return a.ID.Compare(b.ID) }
+	slices.SortStableFunc(out.Objects, byID)
+	slices.SortStableFunc(out.Expects, byID)
+	return out
+}

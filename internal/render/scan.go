@@ -1,0 +1,185 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+const (
+	moduleFile = "cue.mod/module.cue"
+	siteFile   = "site.cue"
+	kindsDir   = "kinds"
+)
+
+// A repo is the files of a tree that matter, found but not read.
+type repo struct {
+	fs     fs.FS
+	limits Limits
+	module string   // moduleFile, or empty
+	site   string   // siteFile, or empty
+	kinds  []string // kinds/*.cue
+	specs  []string // *.cue, *.yaml and *.yml below other top-level folders
+	cue    []string // every *.cue file: what an import can reach
+}
+
+// scan walks a tree. Hidden folders, and those whose name starts with "_" as in
+// CUE, are not looked into.
+func scan(ctx context.Context, fsys fs.FS, limits Limits) (*repo, []core.Problem, error) {
+	rp := &repo{fs: fsys, limits: limits}
+	var problems []core.Problem
+	seen := 0
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if name == "." {
+			return err // a tree whose root cannot be read is no user's mistake
+		}
+		if err != nil {
+			problems = append(problems, problem(core.Pos{File: name}, "cannot be read: %v", rootCause(err)))
+			return skip(d)
+		}
+		if seen++; seen > limits.Files {
+			problems = append(problems, problem(core.Pos{File: name},
+				"the repo has more than %d files and folders, which is the limit; nothing after this one was read", limits.Files))
+			return fs.SkipAll
+		}
+		switch {
+		case ignored(name):
+			return skip(d)
+		case d.IsDir():
+			return nil
+		case !d.Type().IsRegular():
+			problems = append(problems, problem(core.Pos{File: name}, "is no regular file (%s); links and devices are refused: put the content here", d.Type()))
+		case wanted(name):
+			rp.add(name)
+		}
+		return nil
+	})
+	return rp, problems, err
+}
+
+// skip leaves out an entry and, if it is a folder, all that is in it.
+func skip(d fs.DirEntry) error {
+	if d != nil && d.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+func ignored(name string) bool {
+	base := path.Base(name)
+	return base[0] == '.' || base[0] == '_' ||
+		strings.HasPrefix(name, "cue.mod/") && name != moduleFile
+}
+
+func wanted(name string) bool {
+	switch path.Ext(name) {
+	case ".cue":
+		return !strings.HasSuffix(name, "_tool.cue") && !strings.HasSuffix(name, "_test.cue")
+	case ".yaml", ".yml":
+		return strings.Contains(name, "/") && !strings.HasPrefix(name, kindsDir+"/")
+	}
+	return false
+}
+
+func (rp *repo) add(name string) {
+	top, rest, nested := strings.Cut(name, "/")
+	if path.Ext(name) == ".cue" && name != moduleFile {
+		rp.cue = append(rp.cue, name)
+	}
+	switch {
+	case name == moduleFile:
+		rp.module = name
+	case name == siteFile:
+		rp.site = name
+	case top == kindsDir:
+		if !strings.Contains(rest, "/") {
+			rp.kinds = append(rp.kinds, name)
+		}
+	case nested:
+		rp.specs = append(rp.specs, name)
+	}
+}
+
+// read returns the bytes of a file, or what is wrong with it as text.
+func (rp *repo) read(name string) ([]byte, *core.Problem) {
+	bad := func(format string, args ...any) ([]byte, *core.Problem) {
+		p := problem(core.Pos{File: name}, format, args...)
+		return nil, &p
+	}
+	f, err := rp.fs.Open(name)
+	if err != nil {
+		return bad("cannot be read: %v", rootCause(err))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > rp.limits.FileBytes {
+		return bad("has %d bytes; the limit is %d: split it", info.Size(), rp.limits.FileBytes)
+	}
+	src, err := io.ReadAll(io.LimitReader(f, rp.limits.FileBytes+1))
+	switch {
+	case err != nil:
+		return bad("cannot be read: %v", rootCause(err))
+	case int64(len(src)) > rp.limits.FileBytes:
+		return bad("has more than %d bytes, which is the limit: split it", rp.limits.FileBytes)
+	}
+	if at := invalidUTF8(src); at >= 0 {
+		p := problem(posOf(name, src, at), "byte 0x%02x is not UTF-8; save the file as UTF-8", src[at])
+		return nil, &p
+	}
+	return src, nil
+}
+
+// readAll reads files into one map.
+func (rp *repo) readAll(names []string) (map[string][]byte, []core.Problem) {
+	out := make(map[string][]byte, len(names))
+	var problems []core.Problem
+	for _, name := range names {
+		src, p := rp.read(name)
+		if p != nil {
+			problems = append(problems, *p)
+			continue
+		}
+		out[name] = src
+	}
+	return out, problems
+}
+
+// rootCause drops the operation and path that fs.PathError repeats.
+func rootCause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func invalidUTF8(src []byte) int {
+	if utf8.Valid(src) {
+		return -1
+	}
+	for i := 0; i < len(src); {
+		r, n := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// posOf returns the line and column of a byte.
+func posOf(name string, src []byte, at int) core.Pos {
+	before := string(src[:at])
+	return core.Pos{
+		File: name,
+		Line: strings.Count(before, "\n") + 1,
+		Col:  at - strings.LastIndexByte(before, '\n'),
+	}
+}

@@ -1,0 +1,191 @@
+package render
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// shared is what all specs of a tree have in common: the module, the kinds, and
+// site.cue. If one of them is wrong nothing is rendered, because everything
+// depends on it.
+type shared struct {
+	key     [32]byte // of all that it was made from
+	mount   *mount
+	module  string // path of the repo's module without its version; empty if it has none
+	kinds   map[string]*kind
+	names   []string // of kinds, sorted
+	cueHash [32]byte // of all *.cue files; only what imports the repo's own packages depends on it
+	hashed  bool
+	imports map[string]*build.Instance // of the repo's own packages, by import path
+	loader  *builtin
+}
+
+// A kind is one kind: its CUE value with the site filled in.
+type kind struct {
+	name   string
+	schema cue.Value
+}
+
+// loadShared returns what the specs of the repo share, or why there is none. It
+// evaluates only what is not what it was.
+func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
+	src, problems := rp.readAll(slices.Concat(rp.kinds, []string{siteFile}, nonEmpty(rp.module)))
+	if rp.site == "" {
+		problems = []core.Problem{problem(core.Pos{File: siteFile},
+			"not found; want a file that says: package infra, import %q, site: schemas.#Site & {name: …, zones: …, teams: …, currency: …, energyPrice: …}", schemasPath)}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	moduleSrc := []byte(emptyModule)
+	sh := &shared{imports: map[string]*build.Instance{}, loader: r.builtin}
+	if rp.module != "" {
+		moduleSrc = src[rp.module]
+		if sh.module, problems = checkModule(moduleSrc); len(problems) > 0 {
+			return nil, problems
+		}
+	}
+	sh.mount = newMount(rp, moduleSrc)
+	sh.key = sh.hash(rp, src)
+	if r.shared != nil && r.shared.key == sh.key {
+		old := *r.shared
+		old.mount, old.hashed, old.imports = sh.mount, false, sh.imports
+		return &old, nil
+	}
+	r.evaluate.shared++
+	if problems = sh.load(rp, src); len(problems) > 0 {
+		return nil, problems
+	}
+	r.shared = sh
+	return sh, nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// hash is over all that kinds and site are made from.
+func (sh *shared) hash(rp *repo, src map[string][]byte) [32]byte {
+	h := newHash("shared", sh.mount.module)
+	for _, name := range slices.Sorted(maps.Keys(src)) {
+		h.add(name, src[name])
+		if sh.importsOwn(src[name]) {
+			sum := sh.allCUE()
+			h.add("imports", sum[:])
+		}
+	}
+	return h.sum()
+}
+
+// importsOwn reports whether a file may import packages of the repo's module.
+func (sh *shared) importsOwn(src []byte) bool {
+	return sh.module != "" && bytes.Contains(src, []byte(`"`+sh.module))
+}
+
+// allCUE is the hash of every *.cue file of the repo.
+func (sh *shared) allCUE() [32]byte {
+	if !sh.hashed {
+		h := newHash("cue", sh.mount.module)
+		for _, name := range sh.mount.repo.cue {
+			src, _ := sh.mount.repo.read(name) // what cannot be read fails where it is imported
+			h.add(name, src)
+		}
+		sh.cueHash, sh.hashed = h.sum(), true
+	}
+	return sh.cueHash
+}
+
+// load evaluates kinds and site.
+func (sh *shared) load(rp *repo, src map[string][]byte) []core.Problem {
+	sh.kinds = maps.Clone(sh.loader.kinds)
+	if len(rp.kinds) > 0 {
+		if problems := sh.loadKinds(rp, src); len(problems) > 0 {
+			return problems
+		}
+	}
+	site, problems := sh.loadSite(src[siteFile])
+	if len(problems) > 0 {
+		return problems
+	}
+	for name, k := range sh.kinds {
+		v := k.schema.FillPath(cue.ParsePath("site"), site)
+		sh.kinds[name] = &kind{name: name, schema: v}
+	}
+	sh.names = slices.Sorted(maps.Keys(sh.kinds))
+	return nil
+}
+
+// loadKinds adds the team's own kinds.
+func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
+	for _, name := range rp.kinds {
+		if _, problems := parseCUE(name, src[name]); len(problems) > 0 {
+			return problems
+		}
+	}
+	inst := load.Instances([]string{"./" + kindsDir}, sh.mount.config())[0]
+	if inst.Err != nil {
+		return plain(inst.Err, kindsDir)
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	if err := v.Validate(); err != nil {
+		return plain(err, kindsDir)
+	}
+	var problems []core.Problem
+	kinds := v.LookupPath(cue.ParsePath("kinds"))
+	if !kinds.Exists() {
+		return []core.Problem{problem(core.Pos{File: rp.kinds[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
+	}
+	for name, kv := range fields(kinds) {
+		pos := userPos(kv, kindsDir+"/")
+		if _, ok := sh.loader.kinds[name]; ok {
+			problems = append(problems, problem(pos, "kinds.%s: is a built-in kind and cannot be declared again; choose another name", name))
+			continue
+		}
+		// Unifying with the contract finds a kind that forgot to; and its fields
+		// are there to be read whatever it left out.
+		full := kv.Unify(sh.loader.contract)
+		if err := full.Validate(); err != nil {
+			problems = append(problems, plain(err, pos.File)...)
+			continue
+		}
+		sh.kinds[name] = &kind{name: name, schema: full}
+	}
+	return problems
+}
+
+// loadSite returns the site as plain data.
+func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
+	b := newBatch()
+	v, problems := sh.build(b, siteFile, src)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	sv := v.LookupPath(cue.ParsePath("site"))
+	if !sv.Exists() {
+		return nil, []core.Problem{problem(core.Pos{File: siteFile, Line: 1}, "has no field site; want: site: schemas.#Site & {…}")}
+	}
+	doc, problems := documentOf(sv, siteFile, []string{"site"})
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	full := sh.loader.site.Unify(b.next().BuildExpr(doc.expr))
+	if err := full.Validate(cue.Concrete(true)); err != nil {
+		return nil, explain(err, sh.loader.site, doc, nil)
+	}
+	data, err := toGo(full)
+	if err != nil {
+		return nil, []core.Problem{problem(doc.pos, "site: %v", err)}
+	}
+	return data, nil
+}

@@ -1,0 +1,213 @@
+package render
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"cuelang.org/go/cue"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// A fileResult is what a spec file says.
+type fileResult struct {
+	units    []*unit
+	problems []core.Problem
+}
+
+// A unit is one spec on its way through the renderer: what its kind said of it,
+// and, once complete, what it renders to. What is in here depends on the file and
+// on what specs share alone, except for outcome, which has its own key.
+type unit struct {
+	spec     core.Spec
+	kind     *kind
+	refs     []ref
+	facts    any
+	in       any // the spec as plain data; nil if outcome needs nothing else
+	doc      *document
+	problems []core.Problem
+
+	outcomeKey [32]byte // of the facts that outcome was made from
+	outcome    *outcome
+}
+
+// A ref is a spec that this one needs, and where that is said.
+type ref struct {
+	to    core.SpecID
+	field []string
+	pos   core.Pos
+}
+
+// An outcome is what a spec renders to.
+type outcome struct {
+	objects, expects []core.Object
+	problems         []core.Problem
+}
+
+// readSpecs returns the specs of all files, from memory where a file is what it
+// was when last seen. What the last tree had and this one has not is forgotten.
+func (r *Renderer) readSpecs(ctx context.Context, rp *repo, sh *shared) ([]*unit, []core.Problem, error) {
+	defer r.batch.end()
+	seen := make(map[[32]byte]*fileResult, len(rp.specs))
+	var units []*unit
+	var problems []core.Problem
+	for _, name := range rp.specs {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		src, p := rp.read(name)
+		if p != nil {
+			problems = append(problems, *p)
+			continue
+		}
+		key := sh.fileKey(name, src)
+		res, ok := r.files[key]
+		if !ok {
+			r.evaluate.files++
+			res = sh.readSpecFile(r.batch, name, src)
+		}
+		seen[key] = res
+		problems = append(problems, res.problems...)
+		units = append(units, res.units...)
+		if len(units) > r.limits.Specs {
+			problems = append(problems, problem(core.Pos{File: name}, "the repo has more than %d specs, which is the limit; nothing was rendered", r.limits.Specs))
+			return nil, problems, nil
+		}
+	}
+	r.files = seen
+	return units, problems, nil
+}
+
+func (sh *shared) fileKey(name string, src []byte) [32]byte {
+	h := newHash("file", sh.key[:])
+	h.add(name, src)
+	if path.Ext(name) == ".cue" && sh.importsOwn(src) {
+		sum := sh.allCUE()
+		h.add("imports", sum[:])
+	}
+	return h.sum()
+}
+
+func (sh *shared) readSpecFile(b *batch, name string, src []byte) *fileResult {
+	res := &fileResult{}
+	if path.Ext(name) != ".cue" {
+		docs, problems := readYAML(name, src)
+		res.problems = problems
+		for _, doc := range docs {
+			res.add(sh.newUnit(b, doc))
+		}
+		if len(docs) == 0 && len(problems) == 0 {
+			res.problems = append(res.problems, noSpec(name))
+		}
+		return res
+	}
+	v, problems := sh.build(b, name, src)
+	if len(problems) > 0 {
+		res.problems = problems
+		return res
+	}
+	f := &finder{sh: sh, b: b, file: name, res: res}
+	f.find(v, nil)
+	if !f.found && len(res.problems) == 0 && !isLibrary(v) {
+		res.problems = append(res.problems, noSpec(name))
+	}
+	return res
+}
+
+func noSpec(name string) core.Problem {
+	return problem(core.Pos{File: name, Line: 1},
+		"has no spec; want apiVersion: %q, kind, metadata and spec (what other files import belongs in definitions, #name)", core.APIVersion)
+}
+
+// isLibrary reports whether a file has nothing to show and something to import.
+func isLibrary(v cue.Value) bool {
+	for range fields(v) {
+		return false
+	}
+	it, err := v.Fields(cue.Definitions(true))
+	return err == nil && it.Next()
+}
+
+func (res *fileResult) add(u *unit, problems []core.Problem) {
+	res.problems = append(res.problems, problems...)
+	if u != nil {
+		res.units = append(res.units, u)
+	}
+}
+
+// A finder looks for specs in the value of a CUE file, through plain structs and
+// lists.
+type finder struct {
+	sh    *shared
+	b     *batch
+	file  string
+	res   *fileResult
+	found bool
+}
+
+func (f *finder) find(v cue.Value, at []string) {
+	if len(at) > maxDepth {
+		f.res.problems = append(f.res.problems, problem(userPos(v, f.file), "nests deeper than %d levels", maxDepth))
+		return
+	}
+	if isEnvelope(v) {
+		f.found = true
+		doc, problems := documentOf(v, f.file, at)
+		if len(problems) > 0 {
+			f.res.add(brokenUnit(v, f.file, problems))
+			return
+		}
+		f.res.add(f.sh.newUnit(f.b, doc))
+		return
+	}
+	switch v.IncompleteKind() {
+	case cue.StructKind:
+		for name, fv := range fields(v) {
+			f.find(fv, append(slices.Clone(at), name))
+		}
+	case cue.ListKind:
+		it, err := v.List()
+		if err != nil {
+			f.res.problems = append(f.res.problems, plain(err, f.file)...)
+			return
+		}
+		for it.Next() {
+			f.find(it.Value(), append(slices.Clone(at), it.Selector().String()))
+		}
+	case cue.BottomKind:
+		f.res.problems = append(f.res.problems, plain(v.Err(), f.file)...)
+	}
+}
+
+// isEnvelope reports whether a value is a spec, or was meant to be one.
+func isEnvelope(v cue.Value) bool {
+	has := func(name string) bool { return v.LookupPath(cue.MakePath(cue.Str(name))).Exists() }
+	if v.IncompleteKind() != cue.StructKind && v.IncompleteKind() != cue.BottomKind {
+		return false
+	}
+	return has("apiVersion") || has("kind") && (has("metadata") || has("spec"))
+}
+
+// brokenUnit stands for a spec that has mistakes but a name, so that what depends
+// on it is told.
+func brokenUnit(v cue.Value, file string, problems []core.Problem) (*unit, []core.Problem) {
+	str := func(path string) string {
+		s, _ := v.LookupPath(cue.ParsePath(path)).String()
+		return s
+	}
+	id := core.SpecID{Kind: str("kind"), Name: str("metadata.name")}
+	if id.Kind == "" || id.Name == "" {
+		return nil, problems
+	}
+	return newBroken(id, userPos(v, file), problems), nil
+}
+
+func newBroken(id core.SpecID, pos core.Pos, problems []core.Problem) *unit {
+	u := &unit{spec: core.Spec{ID: id, Pos: pos, Drift: core.DriftCorrect}}
+	for _, p := range problems {
+		p.Spec = id
+		u.problems = append(u.problems, p)
+	}
+	return u
+}

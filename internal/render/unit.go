@@ -1,0 +1,224 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/token"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+var (
+	inPath   = cue.ParsePath("in")
+	depsPath = cue.ParsePath("deps")
+)
+
+// newUnit asks the kind of a document what it needs and what others may see. A
+// spec that needs nothing is completed at once. Without kind and name there is no
+// unit, only problems.
+func (sh *shared) newUnit(b *batch, doc *document) (*unit, []core.Problem) {
+	id, problems := sh.identify(doc)
+	if id == (core.SpecID{}) {
+		return nil, problems
+	}
+	if len(problems) > 0 {
+		return newBroken(id, doc.pos, problems), nil
+	}
+	k := sh.kinds[id.Kind]
+	v := k.schema.FillPath(inPath, b.next().BuildExpr(doc.expr))
+	if problems = checkSpec(v.LookupPath(inPath), k, doc); len(problems) > 0 {
+		return newBroken(id, doc.pos, problems), nil
+	}
+	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, kind: k, doc: doc}
+	u.readAnnotations()
+	if err := u.readContract(v); err != nil {
+		u.blame(doc.pos, "kind %s: %v", id.Kind, err)
+	}
+	doc.expr = nil // evaluated; its places are all that is needed from here on
+	switch {
+	case len(u.problems) > 0:
+	case len(u.refs) == 0:
+		u.outcome = u.render(v)
+	default:
+		var err error
+		if u.in, err = toGo(v.LookupPath(inPath)); err != nil {
+			u.blame(doc.pos, "%v", err)
+		}
+	}
+	return u, nil
+}
+
+func (u *unit) blame(pos core.Pos, format string, args ...any) {
+	p := problem(pos, format, args...)
+	p.Spec = u.spec.ID
+	u.problems = append(u.problems, p)
+}
+
+// identify reads the envelope as far as needed to find the kind. The rest of it
+// is for the kind's schema to check. The id is zero if there is none.
+func (sh *shared) identify(doc *document) (core.SpecID, []core.Problem) {
+	st, ok := doc.expr.(*ast.StructLit)
+	if !ok {
+		return core.SpecID{}, []core.Problem{problem(doc.pos, "is no spec; want apiVersion: %s, kind, metadata and spec", core.APIVersion)}
+	}
+	var problems []core.Problem
+	api, _ := text(st, "apiVersion")
+	switch {
+	case api == "":
+		problems = append(problems, problem(doc.label([]string{"apiVersion"}), "apiVersion: missing or no text; want %s", core.APIVersion))
+	case api != core.APIVersion:
+		problems = append(problems, problem(doc.at([]string{"apiVersion"}), "apiVersion: unknown apiVersion %q; want %s", api, core.APIVersion))
+	}
+	id := core.SpecID{}
+	id.Kind, _ = text(st, "kind")
+	switch _, known := sh.kinds[id.Kind]; {
+	case id.Kind == "":
+		problems = append(problems, problem(doc.label([]string{"kind"}), "kind: missing or no text; want one of %s", strings.Join(sh.names, ", ")))
+	case !known && api == core.APIVersion:
+		problems = append(problems, problem(doc.at([]string{"kind"}), "kind: unknown kind %q; %s", id.Kind, choose(id.Kind, sh.names)))
+	}
+	if meta, ok := member(st, "metadata").(*ast.StructLit); ok {
+		id.Name, _ = text(meta, "name")
+	}
+	if id.Name == "" {
+		problems = append(problems, problem(doc.label([]string{"metadata", "name"}), "metadata.name: missing or no text; want a name of lower case letters, digits and dashes"))
+	}
+	if id.Kind == "" || id.Name == "" || api != core.APIVersion {
+		return core.SpecID{}, problems
+	}
+	return id, problems
+}
+
+func member(st *ast.StructLit, name string) ast.Expr {
+	for _, e := range st.Elts {
+		if f, ok := e.(*ast.Field); ok && labelOf(f) == name {
+			return f.Value
+		}
+	}
+	return nil
+}
+
+func text(st *ast.StructLit, name string) (string, bool) {
+	lit, ok := member(st, name).(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	s, err := literal.Unquote(lit.Value)
+	return s, err == nil
+}
+
+// readAnnotations reads how the objects of the spec are to be kept.
+func (u *unit) readAnnotations() {
+	u.spec.Drift = core.DriftCorrect
+	st, _ := member(u.doc.expr.(*ast.StructLit), "metadata").(*ast.StructLit)
+	ann, ok := member(st, "annotations").(*ast.StructLit)
+	if !ok {
+		return
+	}
+	for _, e := range ann.Elts {
+		f, ok := e.(*ast.Field)
+		if !ok {
+			continue
+		}
+		name := labelOf(f)
+		if !strings.HasPrefix(name, "prumo.dev/") {
+			continue
+		}
+		value, _ := text(ann, name)
+		path := []string{"metadata", "annotations", name}
+		switch name {
+		case core.AnnotationDrift:
+			switch mode := core.DriftMode(value); mode {
+			case core.DriftCorrect, core.DriftReport, core.DriftIgnore:
+				u.spec.Drift = mode
+			default:
+				u.blame(u.doc.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
+			}
+		case core.AnnotationConflicts:
+			if u.spec.TakeConflicts = value == "take"; !u.spec.TakeConflicts {
+				u.blame(u.doc.at(path), "%s: %q; want take, or leave it out", shown(path), value)
+			}
+		default:
+			u.blame(u.doc.label(path), "%s: unknown annotation; want %s or %s", shown(path), core.AnnotationDrift, core.AnnotationConflicts)
+		}
+	}
+}
+
+// readContract reads refs and facts, which depend on the spec and the site alone.
+func (u *unit) readContract(v cue.Value) error {
+	data, err := toGo(v.LookupPath(cue.ParsePath("refs")))
+	if err != nil {
+		return fmt.Errorf("refs: %w", err)
+	}
+	list, _ := data.([]any)
+	seen := map[core.SpecID]bool{}
+	for _, e := range list {
+		m, _ := e.(map[string]any)
+		rf := ref{pos: u.spec.Pos}
+		rf.to.Kind, _ = m["kind"].(string)
+		rf.to.Name, _ = m["name"].(string)
+		if field, ok := m["field"].(string); ok {
+			rf.field = splitPath(field)
+			rf.pos = u.doc.at(rf.field)
+		}
+		u.refs = append(u.refs, rf)
+		if !seen[rf.to] {
+			seen[rf.to] = true
+			u.spec.Refs = append(u.spec.Refs, rf.to)
+		}
+	}
+	if u.facts, err = toGo(v.LookupPath(cue.ParsePath("facts"))); err != nil {
+		return fmt.Errorf("facts: %w", err)
+	}
+	return nil
+}
+
+// render reads checks, objects and expects of a spec whose deps are filled in.
+func (u *unit) render(v cue.Value) *outcome {
+	out := &outcome{}
+	blame := func(pos core.Pos, format string, args ...any) {
+		p := problem(pos, format, args...)
+		p.Spec = u.spec.ID
+		out.problems = append(out.problems, p)
+	}
+	checks, err := toGo(v.LookupPath(cue.ParsePath("checks")))
+	if err != nil {
+		blame(u.spec.Pos, "kind %s: checks: %v", u.spec.ID.Kind, err)
+		return out
+	}
+	for _, c := range checks.([]any) {
+		m, _ := c.(map[string]any)
+		at, _ := m["path"].(string)
+		msg, _ := m["message"].(string)
+		path := splitPath(at)
+		if len(path) > 0 && !strings.HasPrefix(msg, at) {
+			msg = shown(path) + ": " + msg
+		}
+		blame(u.doc.at(path), "%s", msg)
+	}
+	if len(out.problems) > 0 {
+		return out
+	}
+	for _, part := range []struct {
+		name string
+		to   *[]core.Object
+	}{{"objects", &out.objects}, {"expects", &out.expects}} {
+		pv := v.LookupPath(cue.ParsePath(part.name))
+		for key, ov := range fields(pv) {
+			obj, err := u.object(ov)
+			if err != nil {
+				blame(u.spec.Pos, "kind %s: %s.%s: %v", u.spec.ID.Kind, part.name, key, err)
+				continue
+			}
+			*part.to = append(*part.to, obj)
+		}
+		if err := pv.Err(); err != nil && len(out.problems) == 0 {
+			blame(u.spec.Pos, "kind %s: %s: %s", u.spec.ID.Kind, part.name, brieflyWhy(err))
+		}
+	}
+	return out
+}
