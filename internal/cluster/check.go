@@ -29,11 +29,11 @@ func (c *Cluster) Check(ctx context.Context) error {
 	_, err := c.metadata.Resource(namespaces).List(ctx, metav1.ListOptions{
 		LabelSelector: core.LabelOwner + "=" + c.instance, Limit: 1,
 	})
-	return c.explain(err)
+	return c.Explain(err)
 }
 
-// explain adds to a machine's fault what a person can do about it.
-func (c *Cluster) explain(err error) error {
+// Explain adds to a machine's fault what a person can do about it.
+func (c *Cluster) Explain(err error) error {
 	var (
 		dial      *net.OpError
 		dns       *net.DNSError

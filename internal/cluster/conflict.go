@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	smdvalue "sigs.k8s.io/structured-merge-diff/v6/value"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -90,7 +90,7 @@ func pathString(path fieldpath.Path) string {
 		case e.Key != nil:
 			var keys []string
 			for _, k := range *e.Key {
-				keys = append(keys, k.Name+"="+smdvalue.ToString(k.Value))
+				keys = append(keys, k.Name+"="+keyValue(fmt.Sprint(k.Value.Unstructured())))
 			}
 			b.WriteString("[" + strings.Join(keys, ",") + "]")
 		default:
@@ -98,6 +98,14 @@ func pathString(path fieldpath.Path) string {
 		}
 	}
 	return b.String()
+}
+
+// keyValue quotes the value of a list key where it could be taken for syntax.
+func keyValue(s string) string {
+	if s == "" || strings.ContainsAny(s, "[]=,\" \t\n") {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func plainName(s string) bool {

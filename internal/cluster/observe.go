@@ -37,7 +37,7 @@ func (c *Cluster) fault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("observe the cluster: %w", context.Cause(ctx))
 	}
-	return fmt.Errorf("observe the cluster: %w", c.explain(err))
+	return fmt.Errorf("observe the cluster: %w", c.Explain(err))
 }
 
 // A pass is one Observe.

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+
+	"prumo.dev/prumo/internal/core"
 )
 
 // A resource is one kind at one version, as the server serves it.
@@ -41,7 +43,7 @@ func (c *Cluster) discover(ctx context.Context) (*served, error) {
 			s.down[gv.Group] = true
 		}
 	} else if err != nil {
-		return nil, fmt.Errorf("ask what the cluster serves: %w", c.explain(err))
+		return nil, fmt.Errorf("ask what the cluster serves: %w", c.Explain(err))
 	}
 	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -121,4 +123,14 @@ func (s *served) find(gvk schema.GroupVersionKind) (resource, error) {
 		return resource{}, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
 	}
 	return r, nil
+}
+
+// Serves reports whether the cluster served the kind of an object when it was
+// last asked.
+func (c *Cluster) Serves(ctx context.Context, like map[string]any) (bool, error) {
+	api, err := c.known(ctx)
+	if err != nil {
+		return false, err
+	}
+	return api.has(core.Object{Fields: like}), nil
 }

@@ -1,0 +1,169 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"prumo.dev/prumo/internal/cluster"
+	"prumo.dev/prumo/internal/core"
+)
+
+// concurrency bounds the objects in flight within a stage.
+const concurrency = 16
+
+// Options say how far an Applier may go.
+type Options struct {
+	// Wait bounds how long Apply waits for what it applied to become ready, and
+	// for what it deleted to be gone. Zero: it looks once.
+	Wait time.Duration
+
+	// Approved is the hash of a plan that a person approved. Only under that hash
+	// is a Namespace, a CustomResourceDefinition, a PersistentVolume or a
+	// PersistentVolumeClaim ever deleted, whatever a plan says.
+	Approved string
+}
+
+// An Applier makes plans true in one cluster. It keeps no state between plans.
+type Applier struct {
+	cluster *cluster.Cluster
+	opts    Options
+}
+
+// New returns an Applier for a cluster.
+func New(c *cluster.Cluster, opts Options) *Applier { return &Applier{c, opts} }
+
+// Apply does what a plan says, and returns an outcome for each of its changes. An
+// error is a machine's fault that ended the pass, or the end of ctx: the result
+// then tells what was done before.
+func (a *Applier) Apply(ctx context.Context, plan core.Plan) (core.Result, error) {
+	start := time.Now()
+	p := newPass(a, plan)
+	err := p.run(ctx)
+	p.skipRest()
+	return core.Result{Outcomes: p.outcomes, NotReady: p.notReady, Took: time.Since(start)}, err
+}
+
+// A pass is one Apply. Outcomes and after have the indexes of the plan's
+// changes, and each is written by the one goroutine that has the change.
+type pass struct {
+	cluster  *cluster.Cluster
+	opts     Options
+	changes  []core.Change
+	approved bool
+	outcomes []core.Outcome
+	after    []map[string]any // objects as the server returned them
+	creates  map[string]int   // namespaces that this plan creates, by index of their change
+	notReady []core.Outcome
+}
+
+func newPass(a *Applier, plan core.Plan) *pass {
+	p := &pass{
+		cluster:  a.cluster,
+		opts:     a.opts,
+		changes:  plan.Changes,
+		approved: plan.Hash != "" && plan.Hash == a.opts.Approved,
+		outcomes: make([]core.Outcome, len(plan.Changes)),
+		after:    make([]map[string]any, len(plan.Changes)),
+		creates:  map[string]int{},
+	}
+	for i, c := range plan.Changes {
+		p.outcomes[i] = core.Outcome{ID: c.ID, Spec: c.Spec, Action: c.Action}
+		p.outcomes[i].Status, p.outcomes[i].Reason = untried(c)
+		if c.ID.Group == "" && c.ID.Kind == "Namespace" && c.Live == nil {
+			p.creates[c.ID.Name] = i
+		}
+	}
+	return p
+}
+
+// run applies, waits, and deletes, in this order.
+func (p *pass) run(ctx context.Context) error {
+	for _, stage := range p.stages(core.ActionCreate, core.ActionUpdate, core.ActionAdopt, core.ActionReplace) {
+		if err := p.each(ctx, stage, p.applyOne); err != nil {
+			return err
+		}
+		if err := p.serve(ctx, stage); err != nil {
+			return err
+		}
+	}
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	return p.prune(ctx)
+}
+
+// untried says why a change is not even tried; the status is empty if it is.
+func untried(c core.Change) (core.Status, string) {
+	switch c.Action {
+	case core.ActionHold:
+		return core.StatusHeld, orElse(c.Reason, "waits for an approval")
+	case core.ActionBlocked:
+		return core.StatusBlocked, orElse(c.Reason, "cannot be applied")
+	case core.ActionObserve:
+		return core.StatusSkipped, "hardware is reported, and never written"
+	}
+	switch c.Mode {
+	case core.DriftReport:
+		return core.StatusSkipped, "the spec asks to report drift, and not to correct it"
+	case core.DriftIgnore:
+		return core.StatusSkipped, "the spec asks to ignore drift"
+	}
+	return "", ""
+}
+
+// each does one thing to the changes of a stage, some at a time. What one object
+// fails of is its outcome; an error is a fault that ends the pass.
+func (p *pass) each(ctx context.Context, stage []int, do func(context.Context, int) error) error {
+	return each(ctx, stage, func(ctx context.Context, i int) error {
+		return p.settle(ctx, i, do(ctx, i))
+	})
+}
+
+// settle writes the outcome of a change that was tried, and returns an error
+// only if there is no use in trying others.
+func (p *pass) settle(ctx context.Context, i int, err error) error {
+	o := &p.outcomes[i]
+	reason, refused := cluster.Refusal(err, o.ID)
+	switch {
+	case o.Status != "":
+		return nil // it was said already
+	case err == nil:
+		o.Status = core.StatusDone
+	case ctx.Err() != nil:
+		o.Status, o.Reason = core.StatusSkipped, "the pass ended before it was known to be done"
+		return context.Cause(ctx)
+	case meta.IsNoMatchError(err):
+		o.Status, o.Reason = core.StatusBlocked, reason
+	case apierrors.IsConflict(err):
+		o.Status, o.Reason = core.StatusFailed, reason+"; it is planned again in the next pass"
+	case refused:
+		o.Status, o.Reason = core.StatusFailed, reason
+	case apierrors.ReasonForError(err) != "" && !apierrors.IsUnauthorized(err):
+		o.Status, o.Reason = core.StatusFailed, "the API server is overloaded or not ready; it is tried again in the next pass"
+	default:
+		err = p.cluster.Explain(err)
+		o.Status, o.Reason = core.StatusFailed, err.Error()
+		return fmt.Errorf("apply %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// skipRest gives an outcome to what was never reached.
+func (p *pass) skipRest() {
+	for i := range p.outcomes {
+		if p.outcomes[i].Status == "" {
+			p.outcomes[i].Status, p.outcomes[i].Reason = core.StatusSkipped, "the pass ended before"
+		}
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,93 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"prumo.dev/prumo/internal/cluster"
+	"prumo.dev/prumo/internal/core"
+)
+
+// applyOne does one change that creates or updates.
+func (p *pass) applyOne(ctx context.Context, i int) error {
+	c := p.changes[i]
+	if ns, ok := p.creates[c.ID.Namespace]; ok && p.outcomes[ns].Status != core.StatusDone {
+		p.say(i, core.StatusBlocked, fmt.Sprintf("namespace %s was not created: %s", c.ID.Namespace, p.outcomes[ns].Reason))
+		return nil
+	}
+	switch {
+	case c.Manifest == nil:
+		return fmt.Errorf("the plan has no manifest for %s", c.ID)
+	case c.Action == core.ActionReplace:
+		return p.replace(ctx, i)
+	case c.Action == core.ActionCreate:
+		return p.create(ctx, i, c.Manifest)
+	}
+	return p.send(ctx, i, pinned(c), cluster.ApplyOptions{Force: c.Force})
+}
+
+// pinned is the manifest of a change to an object that exists, bound to that very
+// object: should it be deleted, or made anew by someone else, it is not ours to
+// write to. What takes fields of others is bound to the version they were seen in.
+func pinned(c core.Change) map[string]any {
+	u := (&unstructured.Unstructured{Object: c.Manifest}).DeepCopy()
+	_ = unstructured.SetNestedField(u.Object, c.UID, "metadata", "uid")
+	if c.Force {
+		u.SetResourceVersion(c.ResourceVersion)
+	}
+	return u.Object
+}
+
+func (p *pass) send(ctx context.Context, i int, manifest map[string]any, opts cluster.ApplyOptions) error {
+	return retry(ctx, func() (err error) {
+		p.after[i], err = p.cluster.Apply(ctx, manifest, opts)
+		return err
+	})
+}
+
+// create applies an object that did not exist. If it does by now, it is not we
+// who created it, and the mark that says so is put right.
+func (p *pass) create(ctx context.Context, i int, manifest map[string]any) error {
+	if err := p.send(ctx, i, manifest, cluster.ApplyOptions{}); err != nil {
+		return err
+	}
+	after := &unstructured.Unstructured{Object: p.after[i]}
+	others := slices.ContainsFunc(after.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager != core.FieldManager
+	})
+	if !others {
+		return nil
+	}
+	u := (&unstructured.Unstructured{Object: manifest}).DeepCopy()
+	if err := unstructured.SetNestedField(u.Object, core.OriginAdopted, "metadata", "annotations", core.AnnotationOrigin); err != nil {
+		return fmt.Errorf("mark %s as adopted: %w", p.changes[i].ID, err)
+	}
+	u.SetUID(after.GetUID())
+	return p.send(ctx, i, u.Object, cluster.ApplyOptions{})
+}
+
+// replace deletes an object, waits until it is gone, and creates it anew.
+func (p *pass) replace(ctx context.Context, i int) error {
+	gone, err := p.remove(ctx, i, max(p.opts.Wait, replaceWait))
+	if err != nil || p.outcomes[i].Status != "" {
+		return err
+	}
+	if !gone {
+		p.say(i, core.StatusFailed, "the old object is not gone yet: "+p.outcomes[i].Reason)
+		return nil
+	}
+	p.outcomes[i].Reason = ""
+	fresh := (&unstructured.Unstructured{Object: p.changes[i].Manifest}).DeepCopy()
+	unstructured.RemoveNestedField(fresh.Object, "metadata", "uid")
+	unstructured.RemoveNestedField(fresh.Object, "metadata", "resourceVersion")
+	return p.create(ctx, i, fresh.Object)
+}
+
+// say writes an outcome that is no error.
+func (p *pass) say(i int, status core.Status, reason string) {
+	p.outcomes[i].Status, p.outcomes[i].Reason = status, reason
+}

@@ -1,0 +1,168 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// replaceWait bounds how long a replaced object may take to go.
+const replaceWait = 30 * time.Second
+
+// protected are the kinds that hold what cannot be made again.
+var protected = map[string]bool{
+	"Namespace":             true,
+	"PersistentVolume":      true,
+	"PersistentVolumeClaim": true,
+	"CustomResourceDefinition.apiextensions.k8s.io": true,
+}
+
+// prune deletes and releases, in reverse order, if all that should be is there.
+func (p *pass) prune(ctx context.Context) error {
+	stages := p.stages(core.ActionDelete, core.ActionRelease)
+	if reason := p.unfinished(); reason != "" {
+		for _, i := range slices.Concat(stages...) {
+			p.say(i, core.StatusSkipped, "nothing is deleted while "+reason)
+		}
+		return nil
+	}
+	slices.Reverse(stages)
+	for _, stage := range stages {
+		if err := p.each(ctx, stage, p.pruneOne); err != nil {
+			return err
+		}
+	}
+	for i := range p.changes {
+		if o := p.outcomes[i]; o.Action == core.ActionDelete && o.Status == core.StatusDone && o.Reason != "" {
+			p.notReady = append(p.notReady, o)
+		}
+	}
+	return nil
+}
+
+// unfinished says what keeps prune from starting; empty if nothing does.
+func (p *pass) unfinished() string {
+	for _, o := range p.outcomes {
+		if o.Status == core.StatusFailed || o.Status == core.StatusBlocked {
+			return o.ID.String() + " is not applied"
+		}
+	}
+	if p.opts.Wait > 0 && len(p.notReady) > 0 {
+		return p.notReady[0].ID.String() + " is not ready"
+	}
+	return ""
+}
+
+func (p *pass) pruneOne(ctx context.Context, i int) error {
+	if p.changes[i].Action == core.ActionRelease {
+		return p.release(ctx, i)
+	}
+	_, err := p.remove(ctx, i, p.opts.Wait)
+	return err
+}
+
+// remove deletes the object of a change, and reports whether it is gone within
+// the wait. If it is not, the outcome's reason says what holds it.
+func (p *pass) remove(ctx context.Context, i int, wait time.Duration) (gone bool, err error) {
+	live, err := p.read(ctx, i)
+	if err != nil || live == nil {
+		return err == nil, err
+	}
+	if status, reason := p.guard(p.changes[i], live); status != "" {
+		p.say(i, status, reason)
+		return false, nil
+	}
+	if (&unstructured.Unstructured{Object: live}).GetDeletionTimestamp() == nil {
+		err = retry(ctx, func() error { return p.cluster.Delete(ctx, live) })
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, err
+		}
+	}
+	err = poll(ctx, wait, func() (done bool, err error) {
+		live, err = p.read(ctx, i)
+		return live == nil || uid(live) != p.changes[i].UID, err
+	})
+	if err != nil {
+		return false, err
+	}
+	if live == nil || uid(live) != p.changes[i].UID {
+		return true, nil
+	}
+	p.outcomes[i].Reason = "is being deleted" + holders(live)
+	return false, nil
+}
+
+// guard says why a live object must not be deleted; the status is empty if it
+// may be. It believes the live object, and never the plan alone.
+func (p *pass) guard(c core.Change, live map[string]any) (core.Status, string) {
+	u := &unstructured.Unstructured{Object: live}
+	kind := c.ID.Kind
+	if c.ID.Group != "" {
+		kind += "." + c.ID.Group
+	}
+	switch {
+	case kind == "Node":
+		return core.StatusFailed, "a Node is never deleted"
+	case c.UID == "" || uid(live) != c.UID:
+		return core.StatusFailed, "not deleted: it was made anew since the plan"
+	case !p.cluster.Owns(live):
+		return core.StatusFailed, "not deleted: it does not carry our mark any more"
+	case u.GetAnnotations()[core.AnnotationOrigin] != core.OriginCreated:
+		return core.StatusFailed, "not deleted: it was there before us"
+	case protected[kind] && !p.approved:
+		return core.StatusHeld, fmt.Sprintf("a %s is deleted only when this very plan is approved", c.ID.Kind)
+	}
+	return "", ""
+}
+
+// release gives up the object of a change: marks, fields and taints go, the
+// object stays.
+func (p *pass) release(ctx context.Context, i int) error {
+	live, err := p.read(ctx, i)
+	switch {
+	case err != nil || live == nil:
+		return err
+	case p.changes[i].UID == "" || uid(live) != p.changes[i].UID:
+		p.say(i, core.StatusFailed, "not released: it was made anew since the plan")
+		return nil
+	case !p.cluster.Owns(live):
+		p.say(i, core.StatusFailed, "not released: it does not carry our mark any more")
+		return nil
+	}
+	return retry(ctx, func() error {
+		_, err := p.cluster.Release(ctx, live)
+		return err
+	})
+}
+
+// read returns the object of a change as it is now, nil if it is not there.
+func (p *pass) read(ctx context.Context, i int) (live map[string]any, err error) {
+	err = retry(ctx, func() error {
+		live, err = p.cluster.Get(ctx, p.changes[i].Live)
+		return err
+	})
+	return live, err
+}
+
+func uid(live map[string]any) string {
+	return string((&unstructured.Unstructured{Object: live}).GetUID())
+}
+
+// holders names what keeps a deleted object from going.
+func holders(live map[string]any) string {
+	names := (&unstructured.Unstructured{Object: live}).GetFinalizers()
+	if inner, _, _ := unstructured.NestedStringSlice(live, "spec", "finalizers"); len(inner) > 0 {
+		names = append(names, inner...) // a Namespace's
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": held by finalizers " + strings.Join(names, ", ")
+}
