@@ -416,6 +416,15 @@ type Verdict struct {
 	Refusal *Refusal        `json:"refusal,omitempty"` // the first reason; nil: To is accepted
 }
 
+// A Proposal is what the tip of another branch would make of a revision.
+type Proposal struct {
+	Head      string   // full id of the tip
+	Base      Revision // what it would be merged into
+	Tree      Tree     // of the merge
+	Conflicts []string // paths that both sides changed; the Tree is then of no use
+	Verdict   Verdict  // on the commits as they are
+}
+
 // A Report is all that one pass found and did.
 type Report struct {
 	Time     time.Time `json:"time"`

@@ -40,11 +40,12 @@ func Open(opts Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := trust.OpenStore(filepath.Join(opts.Dir, "accepted.json"), opts.Remote.URL, opts.Ref, opts.Anchor)
+	accepted, err := trust.OpenStore(filepath.Join(opts.Dir, "accepted.json"),
+		trust.Binding{Repo: opts.Remote.URL, Ref: opts.Ref, Introduction: opts.Anchor.Introduction})
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor, trust.Options{})}
+	s := &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor)}
 	return s, s.loadApplied()
 }
 
@@ -65,18 +66,29 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 	if tip == inForce.Commit {
 		return inForce, nil, nil
 	}
-	next, err := s.revision(tip, verdict)
+	prev, _ := s.accepted.Accepted()
+	next, err := s.verifier.Next(ctx, s.repo, prev, verdict)
 	if err != nil {
 		return inForce, nil, err
 	}
 	if err := s.accepted.Accept(next); err != nil {
 		return inForce, nil, err
 	}
-	return next, nil, nil
+	return s.Accepted(), nil, nil
 }
 
 // Accepted is the last accepted revision; zero if there is none.
-func (s *Source) Accepted() core.Revision { return s.accepted.Accepted() }
+func (s *Source) Accepted() core.Revision {
+	state, ok := s.accepted.Accepted()
+	if !ok {
+		return core.Revision{}
+	}
+	rev := core.Revision{Commit: state.Commit, Ref: state.Ref, Signer: state.Signer}
+	if c, err := s.repo.Commit(state.Commit); err == nil {
+		rev.Time = c.Committer.When.UTC()
+	}
+	return rev
+}
 
 // Fetch brings a ref's commits here and returns its tip. It accepts nothing.
 func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
@@ -136,20 +148,10 @@ func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error
 	return rev, nil
 }
 
-// A Proposal is what the tip of another branch would make of the accepted
-// revision.
-type Proposal struct {
-	Head      string
-	Base      core.Revision
-	Tree      core.Tree // of the merge
-	Conflicts []string  // paths that both sides changed; the Tree is then of no use
-	Verdict   core.Verdict
-}
-
 // Propose fetches a branch and merges it, in memory, into the accepted revision.
 // The Verdict says whether its commits could be obeyed as they are.
-func (s *Source) Propose(ctx context.Context, ref string) (Proposal, error) {
-	p := Proposal{Base: s.Accepted()}
+func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error) {
+	p := core.Proposal{Base: s.Accepted()}
 	if p.Base.Commit == "" {
 		return p, errors.New("no revision was ever accepted, so there is nothing to compare a proposal with")
 	}

@@ -36,6 +36,7 @@ type Binding struct {
 type State struct {
 	Binding
 	Commit        string    `json:"commit"`             // full id
+	Signer        string    `json:"signer,omitempty"`   // principal who signed Commit; empty for an unsigned introduction
 	Previous      string    `json:"previous,omitempty"` // accepted before Commit; empty for the first
 	Commits       int       `json:"commits"`            // verified so far, from the introduction to Commit: it only grows
 	PolicyVersion int       `json:"policyVersion"`      // at Commit
@@ -61,8 +62,12 @@ func (v *Verifier) Next(ctx context.Context, h History, prev State, verdict core
 	if err != nil {
 		return State{}, fmt.Errorf("accept %.10s: read its policy: %w", verdict.To, err)
 	}
+	var signer string
+	if n := len(verdict.Commits); n > 0 {
+		signer = verdict.Commits[n-1].Signer // parents first, so the last is To
+	}
 	return State{
-		Binding: prev.Binding, Commit: verdict.To, Previous: prev.Commit,
+		Binding: prev.Binding, Commit: verdict.To, Signer: signer, Previous: prev.Commit,
 		Commits: prev.Commits + len(verdict.Commits), PolicyVersion: p.Version, Time: v.now().UTC(),
 	}, nil
 }
