@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,7 @@ type document struct {
 	file   string
 	pos    core.Pos
 	places map[string]place // by path: "spec.pools.0"
+	out    map[string]bool  // paths whose mistake was told
 }
 
 // A place is where a field stands: its name, and its value.
@@ -133,9 +135,8 @@ func (d *document) has(path []string) bool {
 	return ok || len(path) == 0
 }
 
-// value shows what the document says at a path: a scalar as written, of anything
-// else what it is.
-func (d *document) value(path []string) string {
+// lookup returns the syntax at a path, nil if there is none.
+func (d *document) lookup(path []string) ast.Expr {
 	x := d.expr
 	for _, p := range path {
 		switch y := x.(type) {
@@ -144,12 +145,20 @@ func (d *document) value(path []string) string {
 		case *ast.ListLit:
 			i, err := strconv.Atoi(p)
 			if err != nil || i >= len(y.Elts) {
-				return "this"
+				return nil
 			}
 			x = y.Elts[i]
+		default:
+			return nil
 		}
 	}
-	switch x := x.(type) {
+	return x
+}
+
+// value shows what the document says at a path: a scalar as written, of anything
+// else what it is.
+func (d *document) value(path []string) string {
+	switch x := d.lookup(path).(type) {
 	case *ast.BasicLit:
 		return shorten(x.Value, 60)
 	case *ast.UnaryExpr:
@@ -162,4 +171,39 @@ func (d *document) value(path []string) string {
 		return "a list"
 	}
 	return "this"
+}
+
+// takeOut replaces the value at a path, whose mistake was told, by one that fits
+// anything, so that other mistakes can be seen. What is not there, or should not
+// be, is only noted or dropped.
+func (d *document) takeOut(path []string) {
+	if d.out == nil {
+		d.out = map[string]bool{}
+	}
+	d.out[joinPath(path)] = true
+	if len(path) == 0 || d.expr == nil {
+		return
+	}
+	last := path[len(path)-1]
+	switch x := d.lookup(path[:len(path)-1]).(type) {
+	case *ast.StructLit:
+		x.Elts = slices.DeleteFunc(x.Elts, func(e ast.Decl) bool {
+			f, ok := e.(*ast.Field)
+			return ok && labelOf(f) == last
+		})
+	case *ast.ListLit:
+		if i, err := strconv.Atoi(last); err == nil && i < len(x.Elts) {
+			x.Elts[i] = ast.NewIdent("_")
+		}
+	}
+}
+
+// isOut reports whether a mistake was told at a path or around it.
+func (d *document) isOut(path []string) bool {
+	for n := range len(path) + 1 {
+		if d.out[joinPath(path[:n])] {
+			return true
+		}
+	}
+	return false
 }

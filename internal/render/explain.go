@@ -46,15 +46,34 @@ func message(e errors.Error, path []string) string {
 	return msg
 }
 
-// checkSpec reports every mistake of a spec against its kind. CUE stops looking
-// for missing fields once something is wrong, so these are looked for apart.
-func checkSpec(in cue.Value, k *kind, doc *document) []core.Problem {
+// maxRounds bounds how often checkSpec looks again.
+const maxRounds = 5
+
+// checkSpec reports every mistake of a spec against its kind and returns the
+// kind's value with the spec filled in. CUE is silent about some mistakes while
+// there are others: fields that are missing or not allowed show once values that
+// do not fit are gone. So what was reported is taken out, and the rest looked at
+// again.
+func checkSpec(b *batch, k *kind, doc *document) (cue.Value, []core.Problem) {
 	var problems []core.Problem
-	if err := in.Validate(cue.Concrete(true)); err != nil {
-		problems = explain(err, k.schema.LookupPath(inPath), doc, nil)
-		problems = append(problems, missing(in, doc, nil)...)
+	for range maxRounds {
+		v := k.schema.FillPath(inPath, b.next().BuildExpr(doc.expr))
+		in := v.LookupPath(inPath)
+		err := in.Validate(cue.Concrete(true))
+		if err == nil {
+			return v, problems
+		}
+		found := explain(err, k.schema.LookupPath(inPath), doc, nil)
+		found = append(found, missing(in, doc, nil)...)
+		problems = append(problems, found...)
+		if len(found) == 0 {
+			if len(problems) == 0 {
+				problems = plain(err, doc.file)
+			}
+			return v, onePerPlace(problems)
+		}
 	}
-	return onePerPlace(problems)
+	return cue.Value{}, onePerPlace(problems)
 }
 
 // onePerPlace keeps one of several problems that begin alike at one place: CUE
@@ -95,6 +114,10 @@ func missing(v cue.Value, doc *document, path []string) []core.Problem {
 			sub := append(path[:len(path):len(path)], it.Selector().Unquoted())
 			switch it.FieldType() & (cue.RequiredConstraint | cue.OptionalConstraint) {
 			case cue.RequiredConstraint:
+				if doc.isOut(sub) {
+					continue
+				}
+				doc.takeOut(sub)
 				out = append(out, problem(doc.label(sub), "%s: missing; want %s", shown(sub), want(it.Value())))
 			case 0:
 				out = append(out, missing(it.Value(), doc, sub)...)
@@ -126,13 +149,18 @@ func explain(err error, schema cue.Value, doc *document, at []string) []core.Pro
 		groups[key] = append(groups[key], e)
 	}
 	var out []core.Problem
+	var done [][]string
 	for _, key := range order {
 		group := groups[key]
 		path := relative(group[0].Path(), at)
-		if outranked(path, order, groups) {
+		if outranked(path, order, groups) || doc.isOut(path) {
 			continue
 		}
 		out = append(out, problem(blamed(group, doc, path), "%s", tell(group, path, schema, doc)))
+		done = append(done, path)
+	}
+	for _, path := range done {
+		doc.takeOut(path)
 	}
 	return out
 }

@@ -80,7 +80,7 @@ func (sh *shared) hash(rp *repo, src map[string][]byte) [32]byte {
 	h := newHash("shared", sh.mount.module)
 	for _, name := range slices.Sorted(maps.Keys(src)) {
 		h.add(name, src[name])
-		if sh.importsOwn(src[name]) {
+		if name != moduleFile && sh.importsOwn(src[name]) {
 			sum := sh.allCUE()
 			h.add("imports", sum[:])
 		}

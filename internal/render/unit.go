@@ -29,8 +29,8 @@ func (sh *shared) newUnit(b *batch, doc *document) (*unit, []core.Problem) {
 		return newBroken(id, doc.pos, problems), nil
 	}
 	k := sh.kinds[id.Kind]
-	v := k.schema.FillPath(inPath, b.next().BuildExpr(doc.expr))
-	if problems = checkSpec(v.LookupPath(inPath), k, doc); len(problems) > 0 {
+	v, problems := checkSpec(b, k, doc)
+	if len(problems) > 0 {
 		return newBroken(id, doc.pos, problems), nil
 	}
 	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, kind: k, doc: doc}

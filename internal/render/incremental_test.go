@@ -1,0 +1,220 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+func boxYAML(name string, size int) *fstest.MapFile {
+	return &fstest.MapFile{Data: fmt.Appendf(nil,
+		"apiVersion: prumo.dev/v1alpha1\nkind: Box\nmetadata: {name: %s}\nspec: {size: %d}\n", name, size)}
+}
+
+func userYAML(name, box string) *fstest.MapFile {
+	return &fstest.MapFile{Data: fmt.Appendf(nil,
+		"apiVersion: prumo.dev/v1alpha1\nkind: User\nmetadata: {name: %s}\nspec: {box: %s, needs: 1}\n", name, box)}
+}
+
+// Nothing is evaluated of an unchanged tree; of a changed one only what changed
+// and what sees other facts than before.
+func TestIncremental(t *testing.T) {
+	tree := common(t)
+	for i := range 10 {
+		tree[fmt.Sprintf("boxes/b%d.yaml", i)] = boxYAML(fmt.Sprintf("b%d", i), 2)
+		tree[fmt.Sprintf("users/u%d.yaml", i)] = userYAML(fmt.Sprintf("u%d", i), "b"+fmt.Sprint(i/5))
+	}
+	tree["lib/lib.cue"] = &fstest.MapFile{Data: []byte("package lib\n\n#size: 2\n")}
+	tree["boxes/lib.cue"] = &fstest.MapFile{Data: []byte(`package boxes
+
+import "lab.example/infra/lib"
+
+l: {apiVersion: "prumo.dev/v1alpha1", kind: "Box", metadata: name: "l", spec: size: lib.#size}
+`)}
+	r := newRenderer(t)
+	step := func(what string, want counters) core.Rendering {
+		t.Helper()
+		r.evaluate = counters{}
+		out := render(t, r, tree)
+		if len(out.Problems) > 0 {
+			t.Fatalf("%s: %v", what, out.Problems)
+		}
+		if diff := cmp.Diff(want, r.evaluate, cmp.AllowUnexported(counters{})); diff != "" {
+			t.Errorf("%s: evaluated (-want +got):\n%s", what, diff)
+		}
+		if diff := cmp.Diff(print(render(t, newRenderer(t), tree)), print(out)); diff != "" {
+			t.Errorf("%s: rendering differs from that of a new renderer (-new +old):\n%s", what, diff)
+		}
+		return out
+	}
+	step("first", counters{shared: 1, files: 22, completions: 10})
+	step("same", counters{})
+	tree["boxes/b0.yaml"] = boxYAML("b0", 3)
+	step("other facts", counters{files: 1, completions: 5})
+	tree["boxes/b0.yaml"] = &fstest.MapFile{Data: append([]byte("# comment\n"), boxYAML("b0", 3).Data...)}
+	out := step("same facts", counters{files: 1})
+	if got := out.Specs[0].Pos.Line; got != 2 {
+		t.Errorf("position after an added comment: line %d, want 2", got)
+	}
+	delete(tree, "boxes/b9.yaml")
+	step("one less", counters{})
+	tree["boxes/b9.yaml"] = boxYAML("b9", 2)
+	step("forgotten and back", counters{files: 1})
+	tree["lib/lib.cue"] = &fstest.MapFile{Data: []byte("package lib\n\n#size: 5\n")}
+	step("an import", counters{files: 2})
+	tree["site.cue"] = &fstest.MapFile{Data: append([]byte("// x\n"), tree["site.cue"].Data...)}
+	step("the site", counters{shared: 1, files: 22, completions: 10})
+}
+
+// Memory stays flat over many renderings of ever new specs.
+func TestMemoryFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("renders a few thousand specs")
+	}
+	tree := common(t)
+	r := newRenderer(t)
+	round := func(n int) {
+		for i := range 100 {
+			tree[fmt.Sprintf("boxes/b%d.yaml", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, "# round %d\n%s", n, boxYAML(fmt.Sprintf("b%d", i), 1+n%8).Data)}
+			tree[fmt.Sprintf("users/u%d.yaml", i)] = userYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("b%d", (i+n)%100))
+		}
+		if out := render(t, r, tree); len(out.Problems) > 0 || len(out.Objects) != 200 {
+			t.Fatalf("round %d: %d objects, problems %v", n, len(out.Objects), out.Problems)
+		}
+	}
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for n := range 3 {
+		round(n)
+	}
+	before := heap()
+	for n := range 12 {
+		round(3 + n)
+	}
+	// A context that is kept grows by 8.5 kB a spec: 20 MB here.
+	if grown := heap() - before; grown > 2<<20 {
+		t.Errorf("heap grew by %d kB over 12 rounds of 200 specs", grown>>10)
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	tree := common(t)
+	tree["boxes/a.yaml"] = boxYAML("a", 2)
+	tree["users/a.yaml"] = userYAML("a", "a")
+	r := newRenderer(t)
+	want := print(render(t, r, tree))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 5 {
+				out, err := r.Render(context.Background(), core.Tree{FS: tree})
+				if err != nil || print(out) != want {
+					t.Errorf("differs: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := newRenderer(t).Render(ctx, core.Tree{FS: common(t)})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	big := strings.Repeat("#", 1000)
+	tests := []struct {
+		name    string
+		limits  Limits
+		want    string
+		objects int
+	}{
+		{"bytes", Limits{FileBytes: 900}, "boxes/big.yaml: has 1000 bytes; the limit is 900", 2},
+		{"files", Limits{Files: 5}, "more than 5 files and folders", 0},
+		{"specs", Limits{Specs: 1}, "more than 1 specs", 0},
+		{"objects", Limits{Objects: 1}, "more than 1 objects", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tree := common(t)
+			tree["kinds/kinds.cue"] = &fstest.MapFile{Data: []byte(smallKind)}
+			tree["boxes/a.yaml"], tree["boxes/b.yaml"] = boxYAML("a", 2), boxYAML("b", 2)
+			tree["boxes/big.yaml"] = &fstest.MapFile{Data: []byte(big)}
+			r, err := New(Options{Limits: tt.limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := render(t, r, tree)
+			if got := print(out); !strings.Contains(got, tt.want) || len(out.Objects) != tt.objects {
+				t.Errorf("got %d objects and\n%s\nwant %d and %q", len(out.Objects), got, tt.objects, tt.want)
+			}
+		})
+	}
+}
+
+const smallKind = `package kinds
+
+import "prumo.dev/schemas"
+
+kinds: Box: schemas.#Kind & {
+	in: spec: size!: int
+	objects: map: {apiVersion: "v1", kind: "ConfigMap", metadata: name: in.metadata.name}
+}
+`
+
+// refusing is a file system that refuses one file, as that of a Git tree refuses
+// links.
+type refusing struct {
+	fstest.MapFS
+	name string
+}
+
+func (f refusing) Open(name string) (fs.File, error) {
+	if name == f.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is a symbolic link; refused")}
+	}
+	return f.MapFS.Open(name)
+}
+
+func TestRefusedFiles(t *testing.T) {
+	tree := common(t)
+	tree["boxes/a.yaml"], tree["boxes/b.yaml"] = boxYAML("a", 2), boxYAML("b", 2)
+	tree["boxes/link.yaml"] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("../../etc/passwd")}
+	tree["boxes/latin.yaml"] = &fstest.MapFile{Data: []byte("a: 1\nb: \xe9\n")}
+	out := render(t, newRenderer(t), refusing{tree, "boxes/b.yaml"})
+	var got []string
+	for _, p := range out.Problems {
+		got = append(got, p.String())
+	}
+	want := []string{
+		"boxes/b.yaml: cannot be read: is a symbolic link; refused",
+		"boxes/latin.yaml:2:4: byte 0xe9 is not UTF-8; save the file as UTF-8",
+		"boxes/link.yaml: is no regular file (L---------); links and devices are refused: put the content here",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if len(out.Objects) != 1 {
+		t.Errorf("%d objects, want that of Box/a alone", len(out.Objects))
+	}
+}
