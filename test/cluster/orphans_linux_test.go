@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,9 +40,17 @@ func TestNoOrphans(t *testing.T) {
 			if err != nil || !filepath.IsAbs(dir) {
 				t.Fatalf("the child did not start a cluster: %s (%v)", line, err)
 			}
-			if names := serversIn(t, dir); len(names) != 2 {
-				t.Fatalf("servers that run: %v, want etcd and the API server", names)
+			servers := serversIn(t, dir)
+			if len(servers) != 2 {
+				t.Fatalf("servers that run: %v, want etcd and the API server", servers)
 			}
+			defer func() {
+				if t.Failed() {
+					for pid := range servers {
+						_ = syscall.Kill(pid, syscall.SIGKILL)
+					}
+				}
+			}()
 			if signal != nil {
 				err = cmd.Process.Signal(signal)
 			} else {
@@ -54,8 +63,8 @@ func TestNoOrphans(t *testing.T) {
 				t.Fatal("the child ended well")
 			}
 			eventually(t, func(context.Context) error {
-				if names := serversIn(t, dir); len(names) > 0 {
-					return fmt.Errorf("still running: %v", names)
+				if left := serversIn(t, dir); len(left) > 0 {
+					return fmt.Errorf("still running: %v", left)
 				}
 				return nil
 			})
@@ -67,22 +76,27 @@ func TestNoOrphans(t *testing.T) {
 	}
 }
 
-// serversIn returns the names of the processes that work in dir.
-func serversIn(t *testing.T, dir string) (names []string) {
+// serversIn returns the names of the processes that work in dir, by id.
+func serversIn(t *testing.T, dir string) map[int]string {
 	t.Helper()
-	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, link := range links {
-		if cwd, err := os.Readlink(link); err == nil && cwd == dir {
-			name, err := os.ReadFile(filepath.Join(filepath.Dir(link), "comm"))
-			if err == nil {
-				names = append(names, strings.TrimSpace(string(name)))
-			}
+	found := make(map[int]string)
+	for _, process := range processes {
+		if cwd, err := os.Readlink(filepath.Join(process, "cwd")); err != nil || cwd != dir {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(process))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name, err := os.ReadFile(filepath.Join(process, "comm")); err == nil {
+			found[pid] = strings.TrimSpace(string(name))
 		}
 	}
-	return names
+	return found
 }
 
 // TestServersOutliveThread starts a cluster from a thread that ends: the kernel
@@ -91,15 +105,7 @@ func TestServersOutliveThread(t *testing.T) {
 	clustertest.Need(t, cluster.Options{})
 	var c *cluster.Cluster
 	var err error
-	var thread int
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
-		thread = syscall.Gettid()
-		c, err = cluster.Start(context.Background(), cluster.Options{})
-	}()
-	<-done
+	thread := onEndingThread(func() { c, err = cluster.Start(context.Background(), cluster.Options{}) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,4 +120,22 @@ func TestServersOutliveThread(t *testing.T) {
 		return err
 	})
 	createNamespace(t, client(t, c.Config()), "after-thread")
+}
+
+// onEndingThread calls a function on a thread that ends after it, and returns
+// the thread's id.
+func onEndingThread(call func()) (thread int) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
+		if thread = syscall.Gettid(); thread != os.Getpid() {
+			call()
+			return
+		}
+		thread = onEndingThread(call) // while we hold the main thread, which never ends
+		runtime.UnlockOSThread()
+	}()
+	<-done
+	return thread
 }
