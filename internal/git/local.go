@@ -94,8 +94,11 @@ func (c *copier) tree(h plumbing.Hash, depth int) error {
 	if !c.add(h) {
 		return nil
 	}
-	if len(c.want) > c.limits.PackObjects || depth > c.limits.Depth {
-		return fmt.Errorf("more than %d objects, or directories %d deep: %w", c.limits.PackObjects, c.limits.Depth, ErrLimit)
+	if len(c.want) > c.limits.PackObjects {
+		return fmt.Errorf("more than %d new objects: %w (pack objects)", c.limits.PackObjects, ErrLimit)
+	}
+	if depth > c.limits.Depth {
+		return fmt.Errorf("more than %d directories below each other: %w (depth)", c.limits.Depth, ErrLimit)
 	}
 	_, raw, err := c.read(h)
 	if err != nil {

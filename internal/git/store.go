@@ -54,7 +54,7 @@ func openStore(dir string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read its config: %w", err)
 	}
-	if f := cfg.Extensions.ObjectFormat; f != "" && f != "sha1" {
+	if f := cfg.Raw.Section("extensions").Option("objectformat"); f != "" && f != "sha1" {
 		return nil, fmt.Errorf("object format %s is not supported, only sha1 is", f)
 	}
 	return s, sweep(dir)

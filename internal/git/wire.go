@@ -103,11 +103,17 @@ const maxWords = 300
 
 // remoteError makes a transport's error one that can be told apart and acted on.
 func remoteError(err error) error {
+	if err == nil {
+		return nil
+	}
 	words := clean(err.Error())
 	var netErr net.Error
+	for _, ours := range []error{ErrLimit, ErrHostKey, ErrAuth, ErrRefMissing, ErrUnreachable} {
+		if errors.Is(err, ours) {
+			return err
+		}
+	}
 	switch {
-	case err == nil || errors.Is(err, ErrLimit) || errors.Is(err, ErrHostKey) || errors.Is(err, ErrAuth):
-		return err
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		return fmt.Errorf("%w: %s", ErrAuth, words)
 	case errors.Is(err, transport.ErrRepositoryNotFound):

@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -31,7 +33,8 @@ func StartHTTPS(root, user, password string) (*HTTPS, error) {
 		return nil, err
 	}
 	git := &cgi.Handler{Path: backend, Dir: root, Env: append(gitEnv(),
-		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER="+user)}
+		"GIT_PROJECT_ROOT="+root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER="+user),
+		Logger: log.New(io.Discard, "", 0), Stderr: io.Discard}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, p, _ := r.BasicAuth()
 		if u != user || subtle.ConstantTimeCompare([]byte(p), []byte(password)) == 0 {
@@ -44,6 +47,7 @@ func StartHTTPS(root, user, password string) (*HTTPS, error) {
 	server := httptest.NewUnstartedServer(handler)
 	server.Listener.Close()
 	server.Listener = l
+	server.Config.ErrorLog = git.Logger
 	server.StartTLS()
 	return &HTTPS{listener: l, server: server}, nil
 }
