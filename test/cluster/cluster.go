@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ type Cluster struct {
 
 	mu      sync.Mutex // guards what follows
 	running []*process // in the order in which they were started
-	stopped bool
+	ended   bool
 }
 
 // Start builds what is missing (see [Ensure]), starts a control plane and
@@ -66,10 +67,10 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := c.prepare(); err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare cluster: %w", err), c.Stop())
+		return nil, errors.Join(fmt.Errorf("prepare cluster: %w", err), c.end())
 	}
 	if err := c.startServers(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start cluster: %w", err), c.Stop())
+		return nil, errors.Join(fmt.Errorf("start cluster: %w", err), c.end())
 	}
 	return c, nil
 }
@@ -124,25 +125,24 @@ func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.admin) }
 // path returns the path of a file in the cluster's folder.
 func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
-// Stop ends every server, within seconds, and removes the folder if it is a
+// Stop ends every server, within a second, and removes the folder if it is a
 // temporary one. It reports servers that had ended before on their own.
 // Calling it again does nothing.
-func (c *Cluster) Stop() error {
+func (c *Cluster) Stop() error { return errors.Join(c.dead(), c.end()) }
+
+// end ends what runs and gives back what is held; again, it does nothing.
+func (c *Cluster) end() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
+	if c.ended {
 		return nil
 	}
-	c.stopped = true
+	c.ended = true
+	for _, p := range slices.Backward(c.running) {
+		p.stop()
+	}
+	c.running = nil
 	var errs []error
-	for _, p := range c.running {
-		errs = append(errs, p.died())
-	}
-	for len(c.running) > 0 {
-		last := len(c.running) - 1
-		c.running[last].stop()
-		c.running = c.running[:last]
-	}
 	if c.port != nil {
 		errs = append(errs, c.port.release())
 	}

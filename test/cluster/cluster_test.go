@@ -141,7 +141,7 @@ func TestClustersSideBySide(t *testing.T) {
 }
 
 func TestAPIServerOutage(t *testing.T) {
-	c := start(t, cluster.Options{})
+	c := start(t, cluster.Options{Workloads: true})
 	client := client(t, c.Config())
 	createNamespace(t, client, "kept")
 	if err := c.StopAPIServer(); err != nil {
@@ -162,6 +162,12 @@ func TestAPIServerOutage(t *testing.T) {
 	if err := c.StartAPIServer(t.Context()); err == nil {
 		t.Error("starting it twice is no error")
 	}
+	// The other servers have come back to it.
+	if err := c.AddNodes(t.Context(), gpuNode("after-outage", 8)); err != nil {
+		t.Fatal(err)
+	}
+	createPod(t, client, gpuPod("after-outage", "after-outage", 8))
+	awaitPod(t, client, "after-outage", running)
 }
 
 func TestFolderIsKept(t *testing.T) {

@@ -1,14 +1,18 @@
 package cluster
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/yaml"
@@ -17,22 +21,18 @@ import (
 // GPU is the resource by which NVIDIA's device plugin publishes whole GPUs.
 const GPU corev1.ResourceName = "nvidia.com/gpu"
 
-// AddNodes creates a Node from each manifest (one YAML or JSON document) with
-// its status, whose capacity is required; allocatable is the same if left out.
-// It returns when all are Ready. With Options.Workloads kwok keeps them so and
-// runs the pods that are bound to them.
+// AddNodes creates the Nodes of the manifests (YAML or JSON; each may hold
+// several documents) with their status, whose capacity is required; allocatable
+// is the same if left out. It returns when all are Ready. With
+// Options.Workloads kwok keeps them so and runs the pods that are bound to them.
 func (c *Cluster) AddNodes(ctx context.Context, manifests ...[]byte) error {
 	client, err := kubernetes.NewForConfig(c.Config())
 	if err != nil {
 		return err
 	}
-	nodes := make([]*corev1.Node, 0, len(manifests))
-	for i, manifest := range manifests {
-		node, err := parseNode(manifest)
-		if err != nil {
-			return fmt.Errorf("node manifest %d of %d: %w", i+1, len(manifests), err)
-		}
-		nodes = append(nodes, node)
+	nodes, err := parseNodes(bytes.Join(manifests, []byte("\n---\n")))
+	if err != nil {
+		return err
 	}
 	for _, node := range nodes {
 		if !c.opts.Workloads {
@@ -50,9 +50,30 @@ func (c *Cluster) AddNodes(ctx context.Context, manifests ...[]byte) error {
 	return nil
 }
 
+func parseNodes(manifests []byte) (nodes []*corev1.Node, err error) {
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifests)))
+	for i := 1; ; i++ {
+		manifest, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return nodes, nil
+		}
+		var node *corev1.Node
+		if err == nil {
+			node, err = parseNode(manifest)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("node manifest, document %d: %w", i, err)
+		}
+		if node != nil {
+			nodes = append(nodes, node)
+		}
+	}
+}
+
+// parseNode returns nil for a document that holds nothing.
 func parseNode(manifest []byte) (*corev1.Node, error) {
-	node := new(corev1.Node)
-	if err := yaml.UnmarshalStrict(manifest, node); err != nil {
+	var node *corev1.Node
+	if err := yaml.UnmarshalStrict(manifest, &node); err != nil || node == nil {
 		return nil, err
 	}
 	if node.Kind != "Node" || node.APIVersion != "v1" {

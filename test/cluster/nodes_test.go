@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,15 +127,18 @@ func TestLostGPUStaysLost(t *testing.T) {
 
 func TestNodesWithoutWorkloads(t *testing.T) {
 	c := clustertest.Shared(t)
-	if err := c.AddNodes(t.Context(), gpuNode("stored", 4)); err != nil {
+	two := slices.Concat([]byte("# two nodes\n---\n"), gpuNode("stored-0", 4), []byte("---\n"), gpuNode("stored-1", 4))
+	if err := c.AddNodes(t.Context(), two, gpuNode("stored-2", 4)); err != nil {
 		t.Fatal(err)
 	}
-	node, err := client(t, c.Config()).CoreV1().Nodes().Get(t.Context(), "stored", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if gpus := node.Status.Allocatable[cluster.GPU]; gpus.Value() != 4 || len(node.Spec.Taints) > 0 {
-		t.Errorf("%s GPUs and taints %v, want 4 and none", gpus.String(), node.Spec.Taints)
+	for i := range 3 {
+		node, err := client(t, c.Config()).CoreV1().Nodes().Get(t.Context(), fmt.Sprintf("stored-%d", i), metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gpus := node.Status.Allocatable[cluster.GPU]; gpus.Value() != 4 || len(node.Spec.Taints) > 0 {
+			t.Errorf("%s: %s GPUs and taints %v, want 4 and none", node.Name, gpus.String(), node.Spec.Taints)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type process struct {
 func (c *Cluster) spawn(s server) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
+	if c.ended {
 		return fmt.Errorf("start %s: the cluster is stopped", s.name)
 	}
 	if slices.ContainsFunc(c.running, func(p *process) bool { return p.name == s.name }) {

@@ -120,12 +120,14 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 	if err := c.spawn(c.apiServer()); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	return c.await(ctx, "the API server is not ready", c.answersReady)
 }
 
 // answersReady asks the API server whether it is ready.
 func (c *Cluster) answersReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	// A failed connection is told at once; a client would back off.
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.port.String())
