@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
@@ -31,8 +30,9 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		}
 		if n.outcome == nil || n.outcomeKey != key {
 			r.evaluate.completions++
-			v := n.kind.schema.FillPath(inPath, n.in).FillPath(depsPath, deps)
-			n.outcome, n.outcomeKey = n.render(v), key
+			// One Unify, because each evaluates the whole kind.
+			given := n.kind.schema.Context().Encode(map[string]any{"in": n.in, "deps": deps})
+			n.outcome, n.outcomeKey = n.render(n.kind.schema.Unify(given)), key
 		}
 		n.settle(n.outcome)
 	}
@@ -70,4 +70,3 @@ func hashDeps(deps map[string]map[string]any) ([32]byte, error) {
 	}
 	return newHash("deps", b).sum(), nil
 }
-

@@ -112,7 +112,6 @@ func (sh *shared) imported(_ token.Pos, path string) *build.Instance {
 	return sh.imports[path]
 }
 
-
 func importPath(spec *ast.ImportSpec) string {
 	path, err := strconv.Unquote(spec.Path.Value)
 	if err != nil {

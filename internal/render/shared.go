@@ -152,9 +152,12 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 			problems = append(problems, problem(pos, "kinds.%s: is a built-in kind and cannot be declared again; choose another name", name))
 			continue
 		}
-		// Unifying with the contract finds a kind that forgot to; and its fields
-		// are there to be read whatever it left out.
-		full := kv.Unify(sh.loader.contract)
+		// A kind that forgot to unify with the contract has not all its fields;
+		// evaluating the contract twice for each spec would be a waste.
+		full := kv
+		if !hasAll(kv, sh.loader.contract) {
+			full = kv.Unify(sh.loader.contract)
+		}
 		if err := full.Validate(); err != nil {
 			problems = append(problems, plain(err, pos.File)...)
 			continue
@@ -162,6 +165,16 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 		sh.kinds[name] = &kind{name: name, schema: full}
 	}
 	return problems
+}
+
+// hasAll reports whether a kind has every field of the contract.
+func hasAll(kind, contract cue.Value) bool {
+	for name := range fields(contract) {
+		if !kind.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
+			return false
+		}
+	}
+	return true
 }
 
 // loadSite returns the site as plain data.

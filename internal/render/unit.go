@@ -12,10 +12,7 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-var (
-	inPath   = cue.ParsePath("in")
-	depsPath = cue.ParsePath("deps")
-)
+var inPath = cue.ParsePath("in")
 
 // newUnit asks the kind of a document what it needs and what others may see. A
 // spec that needs nothing is completed at once. Without kind and name there is no
