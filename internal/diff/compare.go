@@ -21,6 +21,7 @@ type leaf struct {
 	from   any  // live; nil if absent
 	to     any  // wanted; nil if absent
 	hidden bool // lies in the data of a Secret that is part of the object
+	merged bool // to is not what was rendered but what the server merged, of an object that is not ours
 }
 
 // scope says which parts of two objects are compared.

@@ -14,13 +14,17 @@ const maxFields = 300
 // setFields makes the shown differences of d from the raw ones.
 func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
 	d.leaves = leaves
+	foreign := d.Live != nil && !d.ours
+	for i := range leaves {
+		leaves[i].merged = foreign && leaves[i].to != nil && !isRendered(leaves[i], rendered)
+	}
 	for i, l := range leaves {
 		if i == maxFields {
 			d.note(fmt.Sprintf("%d more fields are not shown", len(leaves)-i))
 			break
 		}
 		f := core.FieldChange{Path: renderPath(l.path)}
-		f.From, f.To = mask(l, d.ours || d.Live == nil, rendered)
+		f.From, f.To = mask(l, foreign)
 		if o, ok := attribute(all, l); ok {
 			f.Manager, f.Operation, f.Since = clean(o.manager), o.operation, o.since
 		}

@@ -43,13 +43,15 @@ func holdAll(drafts []draft, obs core.Observation, opts Options) string {
 		if d.Action == core.ActionDelete || d.Action == core.ActionRelease {
 			gone++
 		}
+		if d.Class == core.DriftOrphan {
+			ours++
+		}
 	}
 	for _, o := range obs.Objects {
 		if o.Ours {
 			ours++
 		}
 	}
-	ours += len(obs.Orphans)
 	limit := max(opts.maxDelete(), opts.maxShare()*float64(ours))
 	switch {
 	case gone == 0:
@@ -92,6 +94,9 @@ func hash(drafts []draft) string {
 			f := field{Path: renderPath(l.path), From: l.from, To: l.to}
 			if l.from != nil && (hides(l) || !d.ours) {
 				f.From = notOurs
+			}
+			if l.merged {
+				f.To = notOurs
 			}
 			x.Fields = append(x.Fields, f)
 		}

@@ -224,5 +224,5 @@ func (d *draft) setLive(live map[string]any) {
 }
 
 func (d *draft) block(class core.DriftClass, reason string) {
-	d.Action, d.Class, d.Reason = core.ActionBlocked, class, clean(reason)
+	d.Action, d.Class, d.Reason = core.ActionBlocked, class, cut(clean(reason), "")
 }

@@ -111,17 +111,17 @@ func hasPrivateKey(v any) bool {
 	return privateKey.MatchString(s)
 }
 
-// mask returns the values of a leaf as people may see them. rendered is the
-// wanted object; of an object that is not ours only what was rendered is shown.
-func mask(l leaf, ours bool, rendered map[string]any) (from, to any) {
+// mask returns the values of a leaf as people may see them. Of a foreign object,
+// one that lives and is not ours, only what was rendered is shown.
+func mask(l leaf, foreign bool) (from, to any) {
 	if hides(l) {
 		return hideBoth(l)
 	}
 	from, to = l.from, l.to
-	if !ours && from != nil {
+	if foreign && from != nil {
 		from = notOurs
 	}
-	if !ours && to != nil && !isRendered(l, rendered) {
+	if l.merged {
 		to = notOurs
 	}
 	return display(from, to), display(to, from)
