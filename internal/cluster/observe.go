@@ -120,7 +120,7 @@ func (p *pass) fetchOne(ctx context.Context, o core.Object) error {
 	p.mu.Lock()
 	_, known := p.live[o.ID]
 	p.mu.Unlock()
-	if known || !p.api.has(o) {
+	if known || !p.api.has(o) || p.misnamed(o) != "" {
 		return nil
 	}
 	live, err := p.c.Get(ctx, o.Fields)

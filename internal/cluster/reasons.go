@@ -26,20 +26,34 @@ func (p *pass) blocked(o core.Object, live map[string]any) string {
 	if reason := p.refused[o.ID]; reason != "" {
 		return reason
 	}
-	r, err := p.api.find((&unstructured.Unstructured{Object: o.Fields}).GroupVersionKind())
-	if err != nil {
+	if !p.api.has(o) {
 		return p.notServed(o)
+	}
+	if reason := p.misnamed(o); reason != "" {
+		return reason
 	}
 	owner := (&unstructured.Unstructured{Object: live}).GetLabels()[core.LabelOwner]
 	switch {
 	case isNode(o.Fields) && live == nil:
 		return fmt.Sprintf("node %s has not joined the cluster", o.ID.Name)
+	case owner != "" && owner != p.c.instance && owns(live, owner):
+		return fmt.Sprintf("belongs to another instance of Prumo, %s", owner)
+	}
+	return ""
+}
+
+// misnamed says why no object can have the name that this one has.
+func (p *pass) misnamed(o core.Object) string {
+	r, err := p.api.find((&unstructured.Unstructured{Object: o.Fields}).GroupVersionKind())
+	switch {
+	case err != nil:
+		return ""
+	case o.ID.Name == "":
+		return fmt.Sprintf("a %s has a name: give metadata.name", o.ID.Kind)
 	case r.namespaced && o.ID.Namespace == "":
 		return fmt.Sprintf("a %s lives in a namespace: give metadata.namespace", o.ID.Kind)
 	case !r.namespaced && o.ID.Namespace != "":
 		return fmt.Sprintf("a %s lives in no namespace: remove metadata.namespace", o.ID.Kind)
-	case owner != "" && owner != p.c.instance && owns(live, owner):
-		return fmt.Sprintf("belongs to another instance of Prumo, %s", owner)
 	}
 	return ""
 }
