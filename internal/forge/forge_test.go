@@ -6,10 +6,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"prumo.dev/prumo/internal/forge"
+	"prumo.dev/prumo/internal/report"
 	testforge "prumo.dev/prumo/test/forge"
 )
 
@@ -184,6 +186,28 @@ func TestPutCommentAfterManyOthers(t *testing.T) {
 		if err != nil || changed {
 			t.Errorf("%s: PutComment = %t, %v, want the comment found", flavour, changed, err)
 		}
+	}
+}
+
+// What package report writes is found again, also under a key that it escapes.
+func TestPutCommentOfReport(t *testing.T) {
+	s := newServer(t, testforge.Gitea)
+	n := s.AddPull(testforge.Pull{HeadRef: "x"})
+	g := newClient(t, s.URL(), s.Token("prumo"))
+	for _, key := range []string{"lab", "my--lab", "a.b/c:d"} {
+		for i, head := range []string{"aa", "aa", "bb"} {
+			body := report.Comment(report.CommentInput{Key: key, Head: head, At: time.Unix(int64(i), 0)})
+			changed, err := g.PutComment(t.Context(), n, key, body)
+			if err != nil || changed != (i != 1) {
+				t.Errorf("%s, round %d: PutComment = %t, %v", key, i, changed, err)
+			}
+		}
+		if _, err := g.PutComment(t.Context(), n, key, "bare"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := s.Comments(n); len(got) != 3 {
+		t.Errorf("%d comments, want one per key: %+v", len(got), got)
 	}
 }
 

@@ -3,12 +3,13 @@ package forge
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"regexp"
 	"strings"
 )
 
 var (
-	markerLine = regexp.MustCompile(`^<!-- prumo:plan((?: [a-z]+=[^\s<>"]{1,200})+) -->$`)
+	markerLine = regexp.MustCompile(`^<!-- prumo:plan((?: [a-z]+=[^\s<>"]{0,200})+) -->$`)
 	markerKey  = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,100}$`)
 )
 
@@ -25,6 +26,9 @@ func splitMarker(body string) (map[string]string, string) {
 	attrs := map[string]string{}
 	for field := range strings.FieldsSeq(m[1]) {
 		name, value, _ := strings.Cut(field, "=")
+		if plain, err := url.PathUnescape(value); err == nil { // "--" may not stand in a comment of HTML
+			value = plain
+		}
 		attrs[name] = value
 	}
 	return attrs, rest
@@ -44,7 +48,7 @@ func withMarker(key, body string) (string, error) {
 	attrs, _ := splitMarker(body)
 	switch {
 	case attrs == nil:
-		return fmt.Sprintf("<!-- prumo:plan key=%s -->\n%s", key, body), nil
+		return fmt.Sprintf("<!-- prumo:plan key=%s -->\n%s", strings.ReplaceAll(key, "--", "-%2D"), body), nil
 	case attrs["key"] != key:
 		return "", fmt.Errorf("its text carries the marker of %q, not of %q", attrs["key"], key)
 	}

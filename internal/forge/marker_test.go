@@ -16,6 +16,8 @@ func TestSplitMarker(t *testing.T) {
 		want split
 	}{
 		"marker":           {"<!-- prumo:plan key=lab v=1 head=ab -->\ntext", split{map[string]string{"key": "lab", "v": "1", "head": "ab"}, "text"}},
+		"escaped":          {"<!-- prumo:plan key=my-%2Dlab base= -->\ntext", split{map[string]string{"key": "my--lab", "base": ""}, "text"}},
+		"bad escape":       {"<!-- prumo:plan key=my%zz -->\ntext", split{map[string]string{"key": "my%zz"}, "text"}},
 		"CRLF":             {"<!-- prumo:plan key=lab -->\r\na\r\nb\r\n", split{map[string]string{"key": "lab"}, "a\nb"}},
 		"alone":            {"<!-- prumo:plan key=lab -->", split{map[string]string{"key": "lab"}, ""}},
 		"second line":      {"\n<!-- prumo:plan key=lab -->", split{nil, "\n<!-- prumo:plan key=lab -->"}},
