@@ -62,20 +62,22 @@ func parseConflict(cause metav1.StatusCause) core.Conflict {
 
 // complete adds what managedFields knows about a conflict.
 func complete(c *core.Conflict, owners []metav1.ManagedFieldsEntry) {
+	name := c.Path
 	for _, e := range owners {
 		if e.Manager != c.Manager || string(e.Operation) != c.Operation {
 			continue
 		}
-		for path := range owned(e).All() {
+		// Not a range: the set's range function panics at a return.
+		owned(e).Iterate(func(path fieldpath.Path) {
 			if path.String() == c.Path {
-				c.Path = pathString(path)
+				name = pathString(path)
 				if e.Time != nil {
 					c.Since = e.Time.UTC()
 				}
-				return
 			}
-		}
+		})
 	}
+	c.Path = name
 }
 
 // pathString writes a path as plans print it: .spec.hard["requests.nvidia.com/gpu"].

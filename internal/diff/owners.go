@@ -117,12 +117,7 @@ func owns(set *fieldpath.Set, path []segment) bool {
 			return true
 		}
 	}
-	for pe := range set.Children.All() {
-		if child, ok := set.Children.Get(pe); ok && matches(pe, path[0]) && owns(child, path[1:]) {
-			return true
-		}
-	}
-	return false
+	return anyChild(set, path, owns)
 }
 
 // below reports whether set holds anything below path.
@@ -130,12 +125,19 @@ func below(set *fieldpath.Set, path []segment) bool {
 	if len(path) == 0 {
 		return !set.Empty()
 	}
-	for pe := range set.Children.All() {
-		if child, ok := set.Children.Get(pe); ok && matches(pe, path[0]) && below(child, path[1:]) {
-			return true
+	return anyChild(set, path, below)
+}
+
+// anyChild reports whether is holds of what set says below the first step of
+// path. It visits all children: the set's range function panics at a return.
+func anyChild(set *fieldpath.Set, path []segment, is func(*fieldpath.Set, []segment) bool) bool {
+	found := false
+	set.Children.Iterate(func(pe fieldpath.PathElement) {
+		if child, ok := set.Children.Get(pe); ok && matches(pe, path[0]) {
+			found = found || is(child, path[1:])
 		}
-	}
-	return false
+	})
+	return found
 }
 
 // matches reports whether an element of a set is the step s of a path.
