@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,8 +67,25 @@ func (v *Verifier) forget() {
 // then listed first. The verdict's Refusal is the first reason not to obey to.
 // An error is a machine's fault, and nothing may be concluded from it.
 func (v *Verifier) Verify(ctx context.Context, h History, from, to string) (core.Verdict, error) {
+	return v.verify(ctx, from, to, v.walk(h))
+}
+
+// VerifyProposal judges the commits that a branch would bring to an accepted
+// revision. The branch need not contain that revision, only the introduction. A
+// verdict without refusal says that its commits could be obeyed once they are in
+// the branch that is followed; it is no verdict to accept.
+func (v *Verifier) VerifyProposal(ctx context.Context, h History, accepted, head string) (core.Verdict, error) {
+	w := v.walk(h)
+	w.proposal = true
+	return v.verify(ctx, accepted, head, w)
+}
+
+func (v *Verifier) walk(h History) *walk {
+	return &walk{Verifier: v, h: h, now: v.now(), policies: map[string]*Policy{}}
+}
+
+func (v *Verifier) verify(ctx context.Context, from, to string, w *walk) (core.Verdict, error) {
 	verdict := core.Verdict{From: cmp.Or(from, v.anchor.Introduction), To: to}
-	w := &walk{Verifier: v, h: h, now: v.now(), policies: map[string]*Policy{}}
 	refusal, err := w.run(ctx, from == "", &verdict)
 	if err != nil {
 		return core.Verdict{}, fmt.Errorf("verify %.10s: %w", to, err)
@@ -81,6 +99,7 @@ type walk struct {
 	*Verifier
 	h        History
 	now      time.Time
+	proposal bool               // the range need not build on what it starts from
 	accepted *Policy            // of the revision that was accepted last
 	policies map[string]*Policy // by commit; nil: that commit has none that is readable
 }
@@ -91,6 +110,9 @@ func (w *walk) run(ctx context.Context, fromStart bool, verdict *core.Verdict) (
 		return r, err
 	}
 	commits, err := w.h.Range(ctx, verdict.From, verdict.To)
+	if w.proposal && errors.Is(err, git.ErrNotDescendant) {
+		commits, err = w.beside(ctx, verdict.From, verdict.To)
+	}
 	if err != nil {
 		return w.refuseRange(err, verdict)
 	}
@@ -114,6 +136,24 @@ func (w *walk) run(ctx context.Context, fromStart bool, verdict *core.Verdict) (
 		w.remember(verdict.To)
 	}
 	return first, nil
+}
+
+// beside returns the commits that head has and accepted has not, where neither
+// need contain the other.
+func (w *walk) beside(ctx context.Context, accepted, head string) ([]*git.Commit, error) {
+	all, err := w.h.Range(ctx, w.anchor.Introduction, head)
+	if err != nil {
+		return nil, err
+	}
+	old, err := w.h.Range(ctx, w.anchor.Introduction, accepted)
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
+	for _, c := range old {
+		there[c.ID] = true
+	}
+	return slices.DeleteFunc(all, func(c *git.Commit) bool { return there[c.ID] }), nil
 }
 
 // start checks the revision that the range begins at, and its policy.
@@ -152,7 +192,7 @@ func (w *walk) refuseRange(err error, verdict *core.Verdict) (*core.Refusal, err
 	switch {
 	case isBad:
 		return objectRefusal(bad, cmp.Or(bad.ID, verdict.To)), nil
-	case errors.Is(err, git.ErrNotDescendant) && verdict.From == w.anchor.Introduction:
+	case errors.Is(err, git.ErrNotDescendant) && (w.proposal || verdict.From == w.anchor.Introduction):
 		return wrongIntroduction("the branch does not build on the introduction", verdict.To), nil
 	case errors.Is(err, git.ErrNotDescendant):
 		return rewritten(verdict.From, verdict.To), nil

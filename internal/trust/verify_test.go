@@ -350,6 +350,45 @@ func advance(t *testing.T, v *Verifier, store *Store, h History, tip string) err
 	return store.Accept(next)
 }
 
+// TestVerifyProposal judges branches that the accepted revision is not part of.
+func TestVerifyProposal(t *testing.T) {
+	for _, tt := range []struct {
+		name, code string
+		build      func(w *world) (accepted, head string)
+	}{
+		{"behind", "", func(w *world) (string, string) {
+			return w.chain(w.intro, "cai", w.files.with("datasets/d.yaml", "2\n")), w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
+		}},
+		{"ahead", "", func(w *world) (string, string) {
+			base := w.chain(w.intro, "cai", w.files.with("datasets/d.yaml", "2\n"))
+			return base, w.chain(base, "ana", w.files.with("datasets/d.yaml", "2\n", "nodes/a.yaml", "2\n"))
+		}},
+		{"behind, unsigned", CodeUnsigned, func(w *world) (string, string) {
+			return w.chain(w.intro, "cai", w.files.with("datasets/d.yaml", "2\n")), w.chain(w.intro, "", w.files.with("nodes/a.yaml", "2\n"))
+		}},
+		{"behind, by someone removed since", CodeKeyUnknown, func(w *world) (string, string) {
+			v2 := w.policyText(2, strings.Replace(rest(w.policy), "ana, ", "", 1), "ana")
+			return w.chain(w.intro, "rita", w.files.with(PolicyPath, v2)), w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
+		}},
+		{"unrelated", CodeIntroduction, func(w *world) (string, string) {
+			return w.chain(w.intro, "cai", w.files), w.commit(commit{by: "ana", files: w.files})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			accepted, head := tt.build(w)
+			v, err := w.verifier().VerifyProposal(t.Context(), w.history(accepted, head), accepted, head)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkVerdict(t, v, tt.code, "")
+			if n := len(v.Commits); tt.code != CodeIntroduction && n != 1 {
+				t.Errorf("got %d commits judged, want the one that is new", n)
+			}
+		})
+	}
+}
+
 // rest is what follows the principals of a policy.
 func rest(policy string) string { return policy[strings.Index(policy, "\ngroups:"):] }
 

@@ -1,0 +1,111 @@
+package trust
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"prumo.dev/prumo/internal/git"
+)
+
+// TestRealTools verifies what git, ssh-keygen and gpg make.
+func TestRealTools(t *testing.T) {
+	for _, tool := range []string{"git", "ssh-keygen"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	g := newGPG(t)
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GNUPGHOME="+g.home, "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1",
+			"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@lab.example", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@lab.example")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	write := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	people, sign := realKeys(t, g, dir, run)
+	write(PolicyPath, header+"principals:\n"+people+"rules:\n  - {name: all, paths: ['**'], signers: [ssh-ed25519, ssh-ecdsa, ssh-rsa, gpg]}\n")
+	run("git", "init", "-q", "-b", "main")
+	run("git", "add", ".prumo")
+	run("git", "commit", "-q", "-m", "begin")
+	intro := run("git", "rev-parse", "HEAD")
+	for name, config := range sign {
+		write(name+".txt", name)
+		run("git", "add", name+".txt")
+		run(append(append([]string{"git"}, config...), "commit", "-q", "-S", "-m", name)...)
+	}
+	root, err := os.ReadFile(filepath.Join(dir, "ed25519.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor, problems := ParseAnchor("trust.yaml", fmt.Appendf(nil, "apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\nroot: {threshold: 1, principals: {r: {keys: [{ssh: %q}]}}}\n",
+		intro, strings.TrimSpace(string(root))))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	repo, err := git.Open(filepath.Join(t.TempDir(), "store"), git.Remote{URL: dir}, git.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tip, err := repo.Fetch(t.Context(), "refs/heads/main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := NewVerifier(anchor).Verify(t.Context(), repo, "", tip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkVerdict(t, verdict, "", "")
+	for _, c := range verdict.Commits[1:] {
+		if c.Signer != c.Subject {
+			t.Errorf("the commit of %s counts as one of %q", c.Subject, c.Signer)
+		}
+	}
+	if got, want := len(verdict.Commits), len(sign)+1; got != want {
+		t.Errorf("got %d commits, want %d", got, want)
+	}
+}
+
+// realKeys makes keys with the real tools. It returns the principals of a policy
+// and, by principal, the options that make git sign as them.
+func realKeys(t *testing.T, g *gpg, dir string, run func(...string) string) (people string, sign map[string][]string) {
+	t.Helper()
+	sign = map[string][]string{}
+	for _, algo := range []string{"ed25519", "ecdsa", "rsa"} {
+		args := []string{"ssh-keygen", "-q", "-t", algo, "-N", "", "-f", filepath.Join(dir, algo)}
+		if algo == "rsa" {
+			args = append(args, "-b", "3072")
+		}
+		run(args...)
+		public, err := os.ReadFile(filepath.Join(dir, algo+".pub"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		people += fmt.Sprintf("  ssh-%s: {kind: human, keys: [{ssh: %q}]}\n", algo, strings.TrimSpace(string(public)))
+		sign["ssh-"+algo] = []string{"-c", "gpg.format=ssh", "-c", "user.signingkey=" + filepath.Join(dir, algo+".pub")}
+	}
+	fpr := g.key("ed25519", "sign", "0")
+	people += fmt.Sprintf("  gpg: {kind: human, keys: [{%s}]}\n", g.signer(fpr, time.Now()).policy)
+	sign["gpg"] = []string{"-c", "gpg.format=openpgp", "-c", "user.signingkey=" + fpr}
+	return people, sign
+}
