@@ -56,14 +56,23 @@ func loadBuiltin() (*builtin, error) {
 }
 
 // fields ranges over the regular fields of a struct, in the order in which they
-// were declared. A value that is no struct has none.
+// were declared; a required field that is not there is none. A value that is no
+// struct has none.
 func fields(v cue.Value) func(yield func(string, cue.Value) bool) {
 	return func(yield func(string, cue.Value) bool) {
-		it, err := v.Fields()
+		if !v.Exists() {
+			return
+		}
+		// Without this option a required field that is not there looks like one
+		// that is, with an error for a value.
+		it, err := v.Fields(cue.Optional(true))
 		if err != nil {
 			return
 		}
 		for it.Next() {
+			if sel := it.Selector(); !named(sel) || sel.ConstraintType() != 0 {
+				continue
+			}
 			if !yield(it.Selector().Unquoted(), it.Value()) {
 				return
 			}

@@ -14,12 +14,12 @@ import (
 
 // documentOf turns a CUE value into plain data that remembers where it came from,
 // so that specs in CUE and in YAML are one thing from here on. at is the path of
-// the value in its file.
-func documentOf(v cue.Value, file string, at []string) (*document, []core.Problem) {
+// the value in its file, schema what it should fit, for messages.
+func documentOf(v cue.Value, file string, at []string, schema cue.Value) (*document, []core.Problem) {
 	if err := v.Validate(); err != nil {
 		d := &document{file: file, pos: userPos(v, file), places: map[string]place{}}
 		indexValue(d, v, nil)
-		return d, explain(err, cue.Value{}, d, at)
+		return d, explain(err, schema, d, at)
 	}
 	c := &converter{file: file}
 	expr := c.convert(v, nil)

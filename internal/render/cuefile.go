@@ -46,12 +46,7 @@ func (sh *shared) build(b *batch, name string, src []byte) (cue.Value, []core.Pr
 	if len(problems) > 0 {
 		return cue.Value{}, problems
 	}
-	for spec := range file.ImportSpecs() {
-		if p := sh.checkImport(name, spec); p != nil {
-			problems = append(problems, *p)
-		}
-	}
-	if len(problems) > 0 {
+	if problems := sh.checkImports(name, file); len(problems) > 0 {
 		return cue.Value{}, problems
 	}
 	inst := build.NewContext(build.Loader(sh.imported)).NewInstance("", nil)
@@ -75,7 +70,18 @@ func (sh *shared) build(b *batch, name string, src []byte) (cue.Value, []core.Pr
 	return v, nil
 }
 
-// checkImport loads what a file imports, and says why it cannot.
+// checkImports loads what a file imports.
+func (sh *shared) checkImports(name string, file *ast.File) []core.Problem {
+	var problems []core.Problem
+	for spec := range file.ImportSpecs() {
+		if p := sh.checkImport(name, spec); p != nil {
+			problems = append(problems, *p)
+		}
+	}
+	return problems
+}
+
+// checkImport loads one package, or says why it cannot be imported.
 func (sh *shared) checkImport(name string, spec *ast.ImportSpec) *core.Problem {
 	path := importPath(spec)
 	bad := func(format string, args ...any) *core.Problem {

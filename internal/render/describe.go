@@ -17,6 +17,9 @@ func wanting(field cue.Value) string {
 	return ""
 }
 
+// dnsLabel is schemas.#Name, which is nothing to show to people.
+const dnsLabel = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
+
 // want describes what a schema takes.
 func want(v cue.Value) string {
 	if !v.Exists() {
@@ -34,7 +37,9 @@ func want(v cue.Value) string {
 	if v.IncompleteKind() == cue.ListKind {
 		return "a list"
 	}
-	if s := brief(v); s != "" && len(s) < 100 {
+	if s := brief(v); strings.Contains(s, dnsLabel) {
+		return "lower case letters, digits and dashes, 63 at most"
+	} else if s != "" && len(s) < 100 {
 		return s
 	}
 	return v.IncompleteKind().String()
@@ -43,6 +48,7 @@ func want(v cue.Value) string {
 // choices are the values of a disjunction of scalars. What is no value in it,
 // such as error("…") for a message, is left out.
 func choices(v cue.Value) []string {
+	v = cue.Dereference(v).Eval()
 	op, args := v.Expr()
 	if op != cue.OrOp {
 		return nil
@@ -69,6 +75,9 @@ func named(sel cue.Selector) bool {
 
 // memberNames are the fields that a struct may have.
 func memberNames(v cue.Value) []string {
+	if !v.Exists() {
+		return nil
+	}
 	it, err := v.Fields(cue.Optional(true))
 	if err != nil {
 		return nil
@@ -110,16 +119,20 @@ func step(v cue.Value, name string) cue.Value {
 	if v.IncompleteKind() == cue.ListKind {
 		return v.LookupPath(cue.MakePath(cue.AnyIndex))
 	}
-	it, err := v.Fields(cue.Optional(true))
+	it, err := v.Fields(cue.Optional(true), cue.Patterns(true))
 	if err != nil {
 		return cue.Value{}
 	}
 	for it.Next() {
-		if named(it.Selector()) && it.Selector().Unquoted() == name {
+		sel := it.Selector()
+		if named(sel) && sel.Unquoted() == name {
+			return it.Value()
+		}
+		if sel.ConstraintType() == cue.PatternConstraint && sel.Pattern().Unify(v.Context().Encode(name)).Err() == nil {
 			return it.Value()
 		}
 	}
-	return v.LookupPath(cue.MakePath(cue.AnyString))
+	return cue.Value{}
 }
 
 // brief is a value as CUE, on one line.
@@ -134,17 +147,29 @@ func brieflyWhy(err error) string {
 		return oneLine(err.Error())
 	}
 	e := list[0]
-	path := e.Path()
-	if len(path) > 2 && path[0] == "kinds" {
-		path = path[2:]
-	}
-	msg := message(e, path)
+	msg := message(e, insideKind(e.Path()))
 	for _, p := range errors.Positions(e) {
 		if at := toPos(p, ""); at.Line > 0 {
 			return fmt.Sprintf("%s (%s)", oneLine(msg), at)
 		}
 	}
 	return oneLine(msg)
+}
+
+// insideKind takes off a path what the caller of brieflyWhy says itself: the kind,
+// and which field of the contract, of objects also which object.
+func insideKind(path []string) []string {
+	if len(path) > 2 && path[0] == "kinds" {
+		path = path[2:]
+	}
+	switch {
+	case len(path) == 0:
+	case path[0] == "objects" || path[0] == "expects":
+		path = path[min(2, len(path)):]
+	case path[0] == "refs" || path[0] == "facts" || path[0] == "checks":
+		path = path[1:]
+	}
+	return path
 }
 
 // oneLine folds a text into one line without control characters: what is printed

@@ -103,9 +103,11 @@ func (d *document) label(path []string) core.Pos {
 
 func joinPath(path []string) string { return strings.Join(path, ".") }
 
+var unbracket = strings.NewReplacer("[", ".", "]", "", `"`, "")
+
 // splitPath reads a path as a kind writes it: spec.pools[0].name
 func splitPath(s string) []string {
-	s = strings.NewReplacer("[", ".", "]", "", `"`, "").Replace(s)
+	s = unbracket.Replace(s)
 	return strings.FieldsFunc(s, func(r rune) bool { return r == '.' })
 }
 
@@ -156,7 +158,7 @@ func (d *document) lookup(path []string) ast.Expr {
 }
 
 // value shows what the document says at a path: a scalar as written, of anything
-// else what it is.
+// else what it is. It is empty if there is no knowing.
 func (d *document) value(path []string) string {
 	switch x := d.lookup(path).(type) {
 	case *ast.BasicLit:
@@ -170,7 +172,7 @@ func (d *document) value(path []string) string {
 	case *ast.ListLit:
 		return "a list"
 	}
-	return "this"
+	return ""
 }
 
 // takeOut replaces the value at a path, whose mistake was told, by one that fits

@@ -1,11 +1,13 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
 
 	"prumo.dev/prumo/internal/core"
@@ -37,10 +39,10 @@ func nearestUserPos(e errors.Error, file string) core.Pos {
 func message(e errors.Error, path []string) string {
 	format, args := e.Msg()
 	msg := fmt.Sprintf(format, args...)
-	if msg == "" {
+	if msg == "" || errors.Unwrap(e) != nil { // the text of Msg leaves out what it wraps
 		msg = e.Error()
 	}
-	if len(path) > 0 {
+	if len(path) > 0 && !strings.Contains(path[0], "/") { // not the path of an import
 		return shown(path) + ": " + msg
 	}
 	return msg
@@ -216,14 +218,48 @@ func blamed(group []errors.Error, doc *document, path []string) core.Pos {
 	return doc.at(path)
 }
 
+// disputed is the user's value as CUE's errors tell it: the one that is out of
+// bounds, or in conflict with every choice.
+func disputed(group []errors.Error) string {
+	var common []string
+	for _, e := range group {
+		format, args := e.Msg()
+		var these []string
+		switch {
+		case strings.HasPrefix(format, "invalid value") && len(args) > 0:
+			return fmt.Sprint(args[0])
+		case strings.HasPrefix(format, "conflicting values") && len(args) >= 2:
+			these = []string{fmt.Sprint(args[0]), fmt.Sprint(args[1])}
+		default:
+			continue
+		}
+		if common == nil {
+			common = these
+			continue
+		}
+		common = slices.DeleteFunc(common, func(s string) bool { return !slices.Contains(these, s) })
+	}
+	if len(common) == 1 {
+		return common[0]
+	}
+	return ""
+}
+
+// given is the scalar that a document says at a path, as the start of a message.
+func given(doc *document, path []string) string {
+	if _, ok := doc.lookup(path).(*ast.BasicLit); ok {
+		return doc.value(path) + "; "
+	}
+	return ""
+}
+
 // tell says what is wrong with the field at a path, and what is wanted.
 func tell(group []errors.Error, path []string, schema cue.Value, doc *document) string {
 	where := prefix(path)
 	for _, e := range group { // what a schema says with error("…") is for people already
-		if format, args := e.Msg(); len(args) == 0 && !cueOwn(format) {
-			return where + format
-		} else if format == "%s" || format == "%v" {
-			return where + fmt.Sprintf(format, args...)
+		format, args := e.Msg()
+		if len(args) == 0 && !cueOwn(format) || format == "%s" || format == "%v" {
+			return where + given(doc, path) + fmt.Sprintf(format, args...)
 		}
 	}
 	format, _ := group[0].Msg()
@@ -236,7 +272,9 @@ func tell(group []errors.Error, path []string, schema cue.Value, doc *document) 
 	case strings.Contains(format, "incomplete"):
 		return where + "has no value yet" + wanting(field)
 	case field.Exists() && doc.has(path):
-		return where + doc.value(path) + " does not fit" + wanting(field)
+		if value := cmp.Or(doc.value(path), disputed(group)); value != "" {
+			return where + value + " does not fit" + wanting(field)
+		}
 	}
 	return message(group[0], path)
 }

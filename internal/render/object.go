@@ -58,7 +58,7 @@ func objectID(fields map[string]any) (core.ObjectID, error) {
 	case !objectName.MatchString(id.Name):
 		return id, fmt.Errorf("metadata.name: %q is no name of a Kubernetes object", id.Name)
 	case namespaced && !objectName.MatchString(id.Namespace):
-		return id, fmt.Errorf("metadata.namespace: %v is no name of a namespace", ns)
+		return id, fmt.Errorf("metadata.namespace: %q is no name of a namespace", fmt.Sprint(ns))
 	}
 	return id, checkMetadata(fields, meta)
 }

@@ -129,7 +129,11 @@ func (sh *shared) load(rp *repo, src map[string][]byte) []core.Problem {
 // loadKinds adds the team's own kinds.
 func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 	for _, name := range rp.kinds {
-		if _, problems := parseCUE(name, src[name]); len(problems) > 0 {
+		file, problems := parseCUE(name, src[name])
+		if len(problems) == 0 {
+			problems = sh.checkImports(name, file)
+		}
+		if len(problems) > 0 {
 			return problems
 		}
 	}
@@ -138,33 +142,38 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 		return plain(inst.Err, kindsDir)
 	}
 	v := cuecontext.New().BuildInstance(inst)
-	if err := v.Validate(); err != nil {
-		return plain(err, kindsDir)
-	}
 	var problems []core.Problem
+	if err := v.Validate(); err != nil {
+		problems = plain(err, kindsDir)
+	}
 	kinds := v.LookupPath(cue.ParsePath("kinds"))
-	if !kinds.Exists() {
+	if !kinds.Exists() && len(problems) == 0 {
 		return []core.Problem{problem(core.Pos{File: rp.kinds[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
 	}
 	for name, kv := range fields(kinds) {
-		pos := userPos(kv, kindsDir+"/")
 		if _, ok := sh.loader.kinds[name]; ok {
-			problems = append(problems, problem(pos, "kinds.%s: is a built-in kind and cannot be declared again; choose another name", name))
+			problems = append(problems, problem(userPos(kv, kindsDir+"/"), "kinds.%s: is a built-in kind and cannot be declared again; choose another name", name))
 			continue
 		}
-		// A kind that forgot to unify with the contract has not all its fields;
-		// evaluating the contract twice for each spec would be a waste.
-		full := kv
-		if !hasAll(kv, sh.loader.contract) {
-			full = kv.Unify(sh.loader.contract)
-		}
-		if err := full.Validate(); err != nil {
-			problems = append(problems, plain(err, pos.File)...)
-			continue
-		}
-		sh.kinds[name] = &kind{name: name, schema: full}
+		k, more := sh.teamKind(name, kv)
+		sh.kinds[name] = k
+		problems = append(problems, more...)
 	}
 	return problems
+}
+
+// teamKind holds a kind to the contract. One that forgot to unify with it lacks
+// some of its fields; the others are left as they are, because what is unified
+// twice is evaluated twice for each spec.
+func (sh *shared) teamKind(name string, kv cue.Value) (*kind, []core.Problem) {
+	full := kv
+	if !hasAll(kv, sh.loader.contract) {
+		full = kv.Unify(sh.loader.contract)
+	}
+	if err := full.Validate(); err != nil {
+		return nil, plain(err, kindsDir)
+	}
+	return &kind{name: name, schema: full}, nil
 }
 
 // hasAll reports whether a kind has every field of the contract.
@@ -188,7 +197,7 @@ func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
 	if !sv.Exists() {
 		return nil, []core.Problem{problem(core.Pos{File: siteFile, Line: 1}, "has no field site; want: site: schemas.#Site & {…}")}
 	}
-	doc, problems := documentOf(sv, siteFile, []string{"site"})
+	doc, problems := documentOf(sv, siteFile, []string{"site"}, sh.loader.site)
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strconv"
 
 	"cuelang.org/go/cue"
 
@@ -153,7 +154,7 @@ func (f *finder) find(v cue.Value, at []string) {
 	}
 	if isEnvelope(v) {
 		f.found = true
-		doc, problems := documentOf(v, f.file, at)
+		doc, problems := documentOf(v, f.file, at, f.schema(v))
 		if len(problems) > 0 {
 			f.res.add(brokenUnit(v, f.file, problems))
 			return
@@ -161,23 +162,31 @@ func (f *finder) find(v cue.Value, at []string) {
 		f.res.add(f.sh.newUnit(f.b, doc))
 		return
 	}
-	switch v.IncompleteKind() {
-	case cue.StructKind:
-		for name, fv := range fields(v) {
-			f.find(fv, append(slices.Clone(at), name))
-		}
-	case cue.ListKind:
-		it, err := v.List()
-		if err != nil {
-			f.res.problems = append(f.res.problems, plain(err, f.file)...)
-			return
-		}
-		for it.Next() {
-			f.find(it.Value(), append(slices.Clone(at), it.Selector().String()))
-		}
-	case cue.BottomKind:
-		f.res.problems = append(f.res.problems, plain(v.Err(), f.file)...)
+	// A struct or list with a mistake in it is no struct or list for CUE, but its
+	// parts can be looked at: the mistake is in one of them, the others are fine.
+	before := len(f.res.problems) + len(f.res.units)
+	for name, fv := range fields(v) {
+		f.find(fv, append(slices.Clone(at), name))
 	}
+	for i := 0; ; i++ {
+		ev := v.LookupPath(cue.MakePath(cue.Index(i)))
+		if !ev.Exists() {
+			break
+		}
+		f.find(ev, append(slices.Clone(at), strconv.Itoa(i)))
+	}
+	if err := v.Err(); err != nil && len(f.res.problems)+len(f.res.units) == before {
+		f.res.problems = append(f.res.problems, plain(err, f.file)...)
+	}
+}
+
+// schema is what the kind of a value says of it; nothing if the kind is unknown.
+func (f *finder) schema(v cue.Value) cue.Value {
+	name, _ := v.LookupPath(cue.ParsePath("kind")).String()
+	if k := f.sh.kinds[name]; k != nil {
+		return k.schema.LookupPath(inPath)
+	}
+	return cue.Value{}
 }
 
 // isEnvelope reports whether a value is a spec, or was meant to be one.
