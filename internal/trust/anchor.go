@@ -22,10 +22,12 @@ type Anchor struct {
 	// is trusted because it is named here, and need not be signed.
 	Introduction string
 
+	// Commits is how many commits one verification takes on at most.
+	Commits int
+
 	roots   []string // principals who may change .prumo/, sorted
 	ring    keyring
 	revoked map[string]bool // names of keys: SHA256:… or 40 upper-case hexadecimal digits
-	commits int             // most commits of one verification
 }
 
 var (
@@ -43,7 +45,7 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 	if root == nil {
 		return nil, d.done()
 	}
-	a := &Anchor{revoked: map[string]bool{}, commits: defaultCommits}
+	a := &Anchor{revoked: map[string]bool{}, Commits: defaultCommits}
 	f := d.header(root, "TrustAnchor", "introduction!", "root!", "revoked", "limits")
 	if n := f["introduction"]; n != nil {
 		a.Introduction = n.Value
@@ -59,7 +61,7 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 	}
 	if n := f["limits"]; n != nil {
 		if l := d.fields(n, "limits", "commits"); l["commits"] != nil {
-			a.commits = d.integer(l["commits"], "commits", 1)
+			a.Commits = d.integer(l["commits"], "commits", 1)
 		}
 	}
 	if problems := d.done(); len(problems) > 0 {

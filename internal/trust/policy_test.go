@@ -144,7 +144,7 @@ limits: {commits: 7}
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	got := fmt.Sprint(a.Introduction, a.roots, len(a.ring), a.commits, a.revoked)
+	got := fmt.Sprint(a.Introduction, a.roots, len(a.ring), a.Commits, a.revoked)
 	want := "0123456789abcdef0123456789abcdef01234567 [ana] 1 7 map[0123456789ABCDEF0123456789ABCDEF01234567:true SHA256:J0D0Qn5g9T2TjR6yIYbS3mGJxYqPaXvGkSVfnUuXJ2s:true]"
 	if diff := cmp.Diff(strings.Replace(want, "67 [", "67[", 1), strings.Replace(got, "67 [", "67[", 1)); diff != "" {
 		t.Errorf("anchor (-want +got):\n%s", diff)

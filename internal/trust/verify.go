@@ -116,8 +116,8 @@ func (w *walk) run(ctx context.Context, fromStart bool, verdict *core.Verdict) (
 	if err != nil {
 		return w.refuseRange(err, verdict)
 	}
-	if len(commits) > w.anchor.commits {
-		return overLimit(verdict.To, fmt.Sprintf("%d commits to verify at once", len(commits)), w.anchor.commits), nil
+	if len(commits) > w.anchor.Commits {
+		return overLimit(verdict.To, fmt.Sprintf("%d commits to verify at once", len(commits)), w.anchor.Commits), nil
 	}
 	in := map[string]bool{}
 	for _, c := range commits {
@@ -197,7 +197,7 @@ func (w *walk) refuseRange(err error, verdict *core.Verdict) (*core.Refusal, err
 	case errors.Is(err, git.ErrNotDescendant):
 		return rewritten(verdict.From, verdict.To), nil
 	case errors.Is(err, git.ErrLimit):
-		return overLimit(verdict.To, err.Error(), w.anchor.commits), nil
+		return overLimit(verdict.To, err.Error(), w.anchor.Commits), nil
 	}
 	return nil, err
 }
