@@ -6,7 +6,7 @@ GO ?= go
 
 .PHONY: build
 build: ## bin/reconciler
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/reconciler ./cmd/reconciler
+	$(GO) build -o bin/reconciler ./cmd/reconciler
 
 .PHONY: demo
 demo: cluster build ## the whole story on a real local control plane
@@ -37,7 +37,7 @@ cluster: ## the control plane's binaries, in the user's cache folder
 
 .PHONY: image
 image: ## an OCI image in dist/, without a container engine
-	$(GO) run ./test/image
+	$(GO) run ./deploy/image
 
 .PHONY: help
 help:

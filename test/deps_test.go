@@ -1,5 +1,6 @@
-// Package test holds what proves the program as a whole: import charters, the
-// scripts of the commands, and the servers that both need.
+// Package test proves what no package can prove of itself: that each keeps its
+// charter. Below it lie the scripts of the commands (run by cmd/reconciler's
+// tests) and the servers that tests, demo and benchmarks run on.
 package test
 
 import (
@@ -41,6 +42,9 @@ var charters = []charter{
 	{"internal/forge", nil, []string{cue, client, runtime, "k8s.io", gogit}, "a forge delivers a text, whatever it says"},
 	{"internal/reconcile", []string{own + "/internal/git", own + "/internal/trust", own + "/internal/render", own + "/internal/cluster", own + "/internal/apply"},
 		[]string{cue, client, runtime, gogit, cosign}, "the order of things must be readable and testable without any of them"},
+	{"test/cluster", []string{own + "/internal"}, nil, "what tests run on must not contain what they test"},
+	{"test/gitrepo", []string{own}, nil, "people who write commits do not use our code"},
+	{"test/forge", []string{own + "/internal/reconcile", own + "/internal/report"}, nil, "a server must not know its client's reasons"},
 	{"cmd/reconciler", []string{cue, gogit, client, runtime, cosign}, nil, "flags, wiring and signals only"},
 }
 
@@ -101,7 +105,7 @@ func match(imp string, patterns []string) string {
 // depend on, without tests.
 func list(t *testing.T) map[string][]string {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", "./cmd/...", "./internal/...", "./schemas/...")
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", "./cmd/...", "./internal/...", "./schemas/...", "./deploy/...", "./test/...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
 	if err != nil {

@@ -76,7 +76,7 @@ func printPlan(cmd *cobra.Command, format string, rep core.Report) error {
 	case "json":
 		err = report.JSON(out, rep)
 	case "markdown":
-		err = report.ReportMarkdown(out, rep)
+		err = report.ReportMarkdown(out, rep, style(out))
 	default:
 		err = report.ReportText(out, rep, style(out))
 	}

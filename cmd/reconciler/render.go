@@ -1,8 +1,13 @@
 package main
 
 import (
-	"github.com/spf13/cobra"
+	"fmt"
+	"io"
 
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/report"
 )
 
@@ -24,9 +29,9 @@ problems render nothing and make the command fail; the rest is still printed.`,
 			return err
 		}
 		if format.value == "json" {
-			err = report.ObjectsJSON(cmd.OutOrStdout(), rendering.Objects)
+			err = report.JSON(cmd.OutOrStdout(), fields(rendering.Objects))
 		} else {
-			err = report.ObjectsYAML(cmd.OutOrStdout(), rendering.Objects)
+			err = printYAML(cmd.OutOrStdout(), rendering.Objects)
 		}
 		if err == nil && len(rendering.Problems) > 0 {
 			err = tell(cmd, rendering.Problems)
@@ -34,4 +39,27 @@ problems render nothing and make the command fail; the rest is still printed.`,
 		return err
 	}
 	return cmd
+}
+
+// fields returns the objects as Kubernetes reads them.
+func fields(objects []core.Object) []map[string]any {
+	out := make([]map[string]any, len(objects))
+	for i, o := range objects {
+		out[i] = o.Fields
+	}
+	return out
+}
+
+// printYAML prints one document an object, each with the place it comes from.
+func printYAML(w io.Writer, objects []core.Object) error {
+	for _, o := range objects {
+		text, err := yaml.Marshal(o.Fields)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", o.Pos, o.ID, err)
+		}
+		if _, err := fmt.Fprintf(w, "---\n# %s, %s\n%s", o.Spec, o.Pos, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -87,7 +87,7 @@ func style(w io.Writer) report.Style {
 
 // tell prints problems to standard error and returns the exit code for them.
 func tell(cmd *cobra.Command, problems []core.Problem) error {
-	if err := report.ProblemsText(cmd.ErrOrStderr(), problems); err != nil {
+	if err := report.ProblemsText(cmd.ErrOrStderr(), problems, style(cmd.ErrOrStderr())); err != nil {
 		return err
 	}
 	return exitRefused

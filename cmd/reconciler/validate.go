@@ -45,17 +45,22 @@ func printProblems(cmd *cobra.Command, format string, r core.Rendering) error {
 	out := cmd.OutOrStdout()
 	switch format {
 	case "json":
-		return report.ProblemsJSON(out, r.Problems)
+		return report.JSON(out, nonNil(r.Problems))
 	case "github":
 		return report.ProblemsGitHub(out, r.Problems)
 	case "sarif":
-		return report.ProblemsSARIF(out, r.Problems)
+		return report.ProblemsSARIF(out, r.Problems, version())
 	}
 	if len(r.Problems) == 0 {
 		_, err := fmt.Fprintf(out, "%d specs are valid and render to %d objects\n", len(r.Specs), len(r.Objects))
 		return err
 	}
-	return report.ProblemsText(out, r.Problems)
+	return report.ProblemsText(out, r.Problems, style(out))
+}
+
+// nonNil makes no problems an empty list in JSON.
+func nonNil(problems []core.Problem) []core.Problem {
+	return append([]core.Problem{}, problems...)
 }
 
 // renderDir renders a directory that no commit vouches for.

@@ -41,7 +41,9 @@ func (r *Reports) Report(_ context.Context, rep core.Report) error {
 		write func(io.Writer, core.Report) error
 	}{
 		{r.files.JSON, func(w io.Writer, rep core.Report) error { return report.JSON(w, rep) }},
-		{r.files.Markdown, report.ReportMarkdown},
+		{r.files.Markdown, func(w io.Writer, rep core.Report) error {
+			return report.ReportMarkdown(w, rep, report.Style{})
+		}},
 	} {
 		if f.name == "" {
 			continue

@@ -94,7 +94,7 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 		Source:   src,
 		Renderer: renderer,
 		Cluster:  live,
-		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, AllowProtected: opts.Approved != ""}),
+		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Approved: opts.Approved}),
 		Reporter: opts.Reporter,
 		Now:      time.Now,
 	}, nil

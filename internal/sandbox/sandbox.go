@@ -88,6 +88,7 @@ func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, 
 	defer cancel()
 	out, errOut := &limitedBuffer{limit: limits.Output}, &limitedBuffer{limit: 4 << 10}
 	cmd := exec.CommandContext(bounded, exe, Command)
+	cmd.Args[0] = os.Args[0] // a program that is several by its name stays the one it is
 	cmd.Env = []string{"GOMAXPROCS=2"}
 	cmd.Dir = os.TempDir()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), out, errOut

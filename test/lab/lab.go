@@ -8,6 +8,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -132,6 +133,9 @@ func (l *Lab) NewKey(name string) (*gitrepo.Key, error) {
 // add writes a file or folder of the example. One that is not there is left out.
 func (l *Lab) add(name string) error {
 	return fs.WalkDir(examples.InfraRepo(), name, func(p string, d fs.DirEntry, err error) error {
+		if p == name && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -1,0 +1,65 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// heading begins a chapter.
+func (s *story) heading(title string) {
+	fmt.Fprintf(s.Out, "\n%s\n", s.paint("1", fmt.Sprintf("%d. %s", s.chapter, title)))
+}
+
+// say writes a line of the narrator.
+func (s *story) say(format string, args ...any) {
+	fmt.Fprintf(s.Out, "   "+format+"\n", args...)
+}
+
+func (s *story) paint(color, text string) string {
+	if !s.Color {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// run types a command and shows at most lines of what it prints. It is an error
+// if the exit code is not the wanted one: a story must not go on past a lie.
+func (s *story) run(ctx context.Context, code, lines int, args ...string) error {
+	fmt.Fprintf(s.Out, "   %s\n", s.paint("36", "$ reconciler "+s.brief(strings.Join(args, " "))))
+	start := time.Now()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, s.exe, args...)
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	s.quote(out.String(), lines)
+	got := cmd.ProcessState.ExitCode()
+	fmt.Fprintf(s.Out, "   %s\n", s.paint("2", fmt.Sprintf("(exit code %d, %.1fs)", got, time.Since(start).Seconds())))
+	if got != code {
+		return fmt.Errorf("reconciler %s: exit code %d, want %d", args[0], got, code)
+	}
+	return nil
+}
+
+// quote shows the first lines of a text.
+func (s *story) quote(text string, lines int) {
+	all := strings.Split(strings.TrimRight(s.brief(text), "\n"), "\n")
+	for i, line := range all {
+		if i == lines {
+			s.say("  %s", s.paint("2", fmt.Sprintf("… %d more lines", len(all)-lines)))
+			return
+		}
+		fmt.Fprintf(s.Out, "   %s\n", strings.TrimRight("  "+line, " "))
+	}
+}
+
+// brief leaves out the temporary folder's name.
+func (s *story) brief(text string) string { return strings.ReplaceAll(text, s.dir+"/", "") }
