@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"prumo.dev/prumo/internal/core"
@@ -119,19 +120,22 @@ func desired(o core.Observed) (draft, bool) {
 // where it could not be asked, with what is rendered.
 func compareLive(o core.Observed) []leaf {
 	if o.Predicted == nil {
-		return compare(o.Live, o.Object.Fields, declared)
+		return compareManifest(o)
 	}
 	leaves := compare(o.Live, o.Predicted, whole)
 	if o.Ours {
 		return leaves
 	}
-	kept := leaves[:0]
-	for _, l := range leaves {
-		if !(l.from == nil && isMark(l.path[len(l.path)-1].field)) {
-			kept = append(kept, l) // marks that merely appear are what adopting is
-		}
-	}
-	return kept
+	return slices.DeleteFunc(leaves, func(l leaf) bool { // marks that merely appear are what adopting is
+		return l.from == nil && isMark(l.path[len(l.path)-1].field)
+	})
+}
+
+// compareManifest compares a live object with what would be sent, marks apart,
+// where the server did not say what it would make of it.
+func compareManifest(o core.Observed) []leaf {
+	leaves := compare(o.Live, o.Manifest, declared)
+	return slices.DeleteFunc(leaves, func(l leaf) bool { return isMark(l.path[len(l.path)-1].field) })
 }
 
 // refused is an object that the server did not accept: if an immutable field is
@@ -141,7 +145,7 @@ func refused(d draft, o core.Observed) draft {
 		d.block(core.DriftBlocked, o.Blocked)
 		return d
 	}
-	leaves := compare(o.Live, o.Object.Fields, declared)
+	leaves := compareManifest(o)
 	d.setFields(owners(o.Live), leaves, o.Object.Fields)
 	fixed := immutable(o.Object.ID, o.Live, leaves)
 	if len(fixed) == 0 {

@@ -256,6 +256,9 @@ func TestAttribution(t *testing.T) {
 		{"held as a whole from above", quotaLive, `
 - {manager: atomic, operation: Update, time: "2026-11-22T09:30:00Z", fieldsV1: {"f:spec": {"f:hard": {}}}}
 `, "atomic", at},
+		{"the last of many", quotaLive, `
+- {manager: broad, operation: Update, time: "2026-11-22T09:30:00Z", fieldsV1: {"f:aa": {"f:b": {}}, "f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:aa": {"f:c": {}}, "f:hard": {"f:a": {}, "f:requests.nvidia.com/gpu": {}, "f:z": {}}, "f:zz": {"f:d": {}}}, "f:zzz": {"f:e": {}}}}
+`, "broad", at},
 		{"not held though the parent is", quotaLive, `
 - {manager: other, operation: Update, time: "2026-11-22T09:30:00Z", fieldsV1: {"f:spec": {"f:hard": {".": {}, "f:pods": {}}}}}
 `, "", time.Time{}},
