@@ -3,14 +3,8 @@ package deploy_test
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -106,99 +100,6 @@ func object(t *testing.T, text string, args ...any) *unstructured.Unstructured {
 	return objects(t, fmt.Appendf(nil, text, args...))[0]
 }
 
-var wantRights = func() map[string]string {
-	const (
-		nodes = "get list watch patch"
-		keep  = "get list watch create patch"
-		own   = "get list watch create patch delete"
-	)
-	return map[string]string{
-		"nodes":                             nodes,
-		"namespaces":                        keep,
-		"persistentvolumes":                 keep,
-		"persistentvolumeclaims":            keep,
-		"configmaps":                        own,
-		"limitranges":                       own,
-		"resourcequotas":                    own,
-		"serviceaccounts":                   own,
-		"services":                          own,
-		"deployments.apps":                  own,
-		"statefulsets.apps":                 own,
-		"networkpolicies.networking.k8s.io": own,
-		"priorityclasses.scheduling.k8s.io": own,
-	}
-}()
-
-// The API server's own list of what the ServiceAccount may do is the whole list:
-// what is not in it is refused.
-func TestRightsAreComplete(t *testing.T) {
-	admin, daemon := install(t)
-	checkRights(t, admin, daemon)
-}
-
-func checkRights(t *testing.T, admin, daemon *seat) {
-	t.Helper()
-	// A bystander has what Kubernetes grants to every ServiceAccount.
-	if err := admin.apply(t.Context(), object(t, `{apiVersion: v1, kind: ServiceAccount, metadata: {name: bystander, namespace: default}}`)); err != nil {
-		t.Fatal(err)
-	}
-	everybody := sitAs(t, "default", "bystander").rules(t)
-	got := daemon.rules(t)
-	maps.DeleteFunc(got, func(what, verbs string) bool { return everybody[what] == verbs })
-	if diff := cmp.Diff(wantRights, got); diff != "" {
-		t.Errorf("rights (-want +got):\n%s", diff)
-	}
-}
-
-// rules asks the API server for all that one may do: verbs by resource or URL.
-func (s *seat) rules(t *testing.T) map[string]string {
-	t.Helper()
-	review, err := s.AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(),
-		&authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}, metav1.CreateOptions{})
-	if err != nil || review.Status.Incomplete {
-		t.Fatalf("rules: %v, incomplete: %t", err, review.Status.Incomplete)
-	}
-	got := map[string]string{}
-	for _, rule := range review.Status.ResourceRules {
-		for _, group := range rule.APIGroups {
-			for _, resource := range rule.Resources {
-				got[strings.TrimSuffix(resource+"."+group, ".")] += strings.Join(append(rule.Verbs, rule.ResourceNames...), " ")
-			}
-		}
-	}
-	for _, rule := range review.Status.NonResourceRules {
-		for _, url := range rule.NonResourceURLs {
-			got[url] += strings.Join(rule.Verbs, " ")
-		}
-	}
-	return got
-}
-
-// Asked one by one, the API server says yes to the list and no to the rest.
-func TestRightsOneByOne(t *testing.T) {
-	_, daemon := install(t)
-	others := []string{"secrets", "pods", "pods/exec", "nodes/status", "nodes/proxy", "namespaces/finalize", "serviceaccounts/token", "deployments/scale.apps",
-		"daemonsets.apps", "jobs.batch", "clusterroles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
-		"validatingadmissionpolicies.admissionregistration.k8s.io", "customresourcedefinitions.apiextensions.k8s.io", "users", "certificatesigningrequests.certificates.k8s.io"}
-	verbs := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "bind", "escalate"}
-	for _, name := range append(slices.Sorted(maps.Keys(wantRights)), others...) {
-		resource, group, _ := strings.Cut(name, ".")
-		resource, sub, _ := strings.Cut(resource, "/")
-		for _, verb := range verbs {
-			review, err := daemon.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{
-				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Namespace: "default", Verb: verb, Group: group, Resource: resource, Subresource: sub, Name: "x",
-				}}}, metav1.CreateOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := slices.Contains(strings.Fields(wantRights[name]), verb); review.Status.Allowed != want {
-				t.Errorf("%s %s: allowed %t, want %t", verb, name, review.Status.Allowed, want)
-			}
-		}
-	}
-}
-
 // What the kinds render can be applied, listed and, where it may, deleted.
 func TestWork(t *testing.T) {
 	admin, daemon := install(t)
@@ -278,54 +179,6 @@ func TestRefusals(t *testing.T) {
 	} {
 		if err := try(); !apierrors.IsForbidden(err) {
 			t.Errorf("%s: %v, want forbidden", name, err)
-		}
-	}
-}
-
-// The guard closes the daemon's own namespace and the control plane's to the
-// daemon, dry-runs included, and to nobody else.
-func TestGuard(t *testing.T) {
-	admin, daemon := install(t)
-	// The API server learns of a new policy by a watch.
-	awaitForbidden(t, func(ctx context.Context) error {
-		return daemon.apply(ctx, object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: kube-public}}`))
-	})
-	for name, u := range map[string]*unstructured.Unstructured{
-		"own trust anchor":        object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: prumo, namespace: %s}, data: {trust.yaml: mine}}`, deploy.Namespace),
-		"own namespace":           object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: privileged}}}`, deploy.Namespace),
-		"pods in kube-system":     object(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, namespace: kube-system}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}`),
-		"labels of kube-system":   object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: kube-system, labels: {a: b}}}`),
-		"leases of nodes and all": object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: kube-node-lease}}`),
-	} {
-		err := daemon.apply(t.Context(), u)
-		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "Prumo does not write in its own namespace") {
-			t.Errorf("%s: %v, want it refused by the guard", name, err)
-		}
-	}
-	if err := daemon.CoreV1().ConfigMaps(deploy.Namespace).Delete(t.Context(), "prumo", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("delete the own configuration: %v, want forbidden", err)
-	}
-	if _, err := daemon.CoreV1().ConfigMaps(deploy.Namespace).Get(t.Context(), "prumo", metav1.GetOptions{}); err != nil {
-		t.Errorf("reading is not the guard's: %v", err)
-	}
-	if err := admin.apply(t.Context(), object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: other, namespace: %s}}`, deploy.Namespace)); err != nil {
-		t.Errorf("the administrator is kept out: %v", err)
-	}
-}
-
-func awaitForbidden(t *testing.T, try func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		err := try(ctx)
-		if apierrors.IsForbidden(err) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("still not forbidden: %v", err)
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
