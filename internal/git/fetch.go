@@ -48,7 +48,7 @@ func newSource(remote Remote, l Limits) (source, error) {
 // other ref and no tag comes with it. A tip that does not build on the last one
 // is fetched too: whether it may be followed is for the caller (see Range).
 // Nothing is ever removed from the store, and a failed fetch leaves its refs and
-// objects as they were.
+// objects as they were. How long it may take is for ctx to say.
 func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	name, err := fullRef(ref)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -177,10 +178,12 @@ func (p *packReader) inflate(typ plumbing.ObjectType, size int64) (int64, error)
 	if typ != plumbing.OFSDeltaObject {
 		return size, nil
 	}
-	if _, err := readVarint(&head); err != nil { // size of the base
+	_, err1 := readVarint(&head) // size of the base
+	result, err2 := readVarint(&head)
+	if err := errors.Join(err1, err2); err != nil {
 		return 0, fmt.Errorf("delta without sizes: %w", err)
 	}
-	return readVarint(&head)
+	return result, nil
 }
 
 // readVarint reads a number of 7-bit groups, lowest first. What does not fit 56

@@ -174,6 +174,11 @@ func TestRealRepository(t *testing.T) {
 		g.write("dir/a.yaml", lines.String())
 		g.git("commit", "-q", "-m", fmt.Sprint(i))
 	}
+	large := strings.Repeat(lines.String(), 2000) // streamed by go-git, and a delta
+	g.write("large.txt", large+"end")
+	g.git("commit", "-q", "-m", "large")
+	g.write("large.txt", large)
+	g.git("commit", "-q", "-m", "large again")
 	g.git("gc", "-q", "--aggressive")
 	linked := filepath.Join(t.TempDir(), "linked")
 	g.git("worktree", "add", "-q", "-b", "other", linked)
@@ -183,8 +188,14 @@ func TestRealRepository(t *testing.T) {
 		if got, err := r.ReadFile(t.Context(), tip, "dir/a.yaml"); err != nil || string(got) != lines.String() {
 			t.Errorf("%s: %d bytes, %v", dir, len(got), err)
 		}
+		for _, rev := range []string{"HEAD", "HEAD^"} {
+			want := map[string]string{"HEAD": large, "HEAD^": large + "end"}[rev]
+			if got, err := r.ReadFile(t.Context(), g.git("rev-parse", rev), "large.txt"); err != nil || string(got) != want {
+				t.Errorf("%s: large file of %s: %d bytes, want %d, %v", dir, rev, len(got), len(want), err)
+			}
+		}
 		commits, err := r.Range(t.Context(), "", tip)
-		if err != nil || len(commits) != 30 {
+		if err != nil || len(commits) != 32 {
 			t.Errorf("%s: %d commits, %v", dir, len(commits), err)
 		}
 	}

@@ -115,7 +115,12 @@ func sendRequest(w io.WriteCloser, req *packp.UploadPackRequest) error {
 
 func (s *sshSource) dial(ctx context.Context) (*ssh.Client, error) {
 	addr := net.JoinHostPort(s.ep.Host, strconv.Itoa(cmp.Or(s.ep.Port, 22)))
-	config, err := s.config(addr)
+	method, release, err := s.authMethod()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	config, err := s.config(addr, method)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +158,7 @@ func handshakeError(addr string, err error) error {
 	return fmt.Errorf("%w: SSH handshake with %s: %s", ErrUnreachable, addr, clean(err.Error()))
 }
 
-func (s *sshSource) config(addr string) (*ssh.ClientConfig, error) {
-	method, err := s.authMethod()
-	if err != nil {
-		return nil, err
-	}
+func (s *sshSource) config(addr string, method ssh.AuthMethod) (*ssh.ClientConfig, error) {
 	db, err := s.knownHosts()
 	if err != nil {
 		return nil, err
@@ -170,17 +171,18 @@ func (s *sshSource) config(addr string) (*ssh.ClientConfig, error) {
 	}, nil
 }
 
-func (s *sshSource) authMethod() (ssh.AuthMethod, error) {
+// authMethod returns how to log in, and what to call once that is done.
+func (s *sshSource) authMethod() (_ ssh.AuthMethod, release func(), _ error) {
 	if len(s.auth.SSHKey) == 0 {
 		socket := os.Getenv("SSH_AUTH_SOCK")
 		if socket == "" {
-			return nil, fmt.Errorf("%w: no SSH key is given and no ssh-agent runs", ErrAuth)
+			return nil, nil, fmt.Errorf("%w: no SSH key is given and no ssh-agent runs", ErrAuth)
 		}
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
-			return nil, fmt.Errorf("reach the ssh-agent: %w", err)
+			return nil, nil, fmt.Errorf("reach the ssh-agent: %w", err)
 		}
-		return ssh.PublicKeysCallback(agent.NewClient(conn).Signers), nil
+		return ssh.PublicKeysCallback(agent.NewClient(conn).Signers), func() { conn.Close() }, nil
 	}
 	signer, err := ssh.ParsePrivateKey(s.auth.SSHKey)
 	var locked *ssh.PassphraseMissingError
@@ -188,9 +190,9 @@ func (s *sshSource) authMethod() (ssh.AuthMethod, error) {
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(s.auth.SSHKey, []byte(s.auth.Password))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: the SSH key cannot be read: %s", ErrAuth, clean(err.Error()))
+		return nil, nil, fmt.Errorf("%w: the SSH key cannot be read: %s", ErrAuth, clean(err.Error()))
 	}
-	return ssh.PublicKeys(signer), nil
+	return ssh.PublicKeys(signer), func() {}, nil
 }
 
 // knownHosts reads the given lines, else the files that ssh reads. The parser
