@@ -151,15 +151,16 @@ func TestUpdateOfAnObjectMadeAnew(t *testing.T) {
 	if err := w.maps().Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	u := &unstructured.Unstructured{Object: object(t, w.configMap("a", "of someone")).Fields}
+	u := &unstructured.Unstructured{Object: object(t, w.configMap("a", "x")).Fields}
+	u.Object["data"] = map[string]any{"theirs": "x"} // no conflict stops us
 	if _, err := w.maps().Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if o := outcome(t, w.apply(t, plan), "a"); o.Status != core.StatusFailed || !strings.Contains(o.Reason, "changed since") {
 		t.Errorf("%+v", o)
 	}
-	if v := at(live(t, w.maps(), "a"), "data", "key"); v != "of someone" {
-		t.Errorf("live value %v", v)
+	if v := at(live(t, w.maps(), "a"), "data", "key"); v != nil {
+		t.Errorf("we wrote %v into an object that is not the one planned", v)
 	}
 }
 

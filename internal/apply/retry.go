@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,8 +41,15 @@ func retry(ctx context.Context, do func() error) error {
 func passing(err error) bool {
 	var broken *url.Error
 	return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
-		apierrors.IsTimeout(err) || apierrors.IsInternalError(err) ||
+		apierrors.IsTimeout(err) || isHiccup(err) ||
 		errors.As(err, &broken) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+}
+
+// isHiccup tells an internal error of a part that the server depends on from
+// one that the object is at fault for: a value of the wrong type is answered with
+// an internal error too.
+func isHiccup(err error) bool {
+	return apierrors.IsInternalError(err) && (strings.Contains(err.Error(), "webhook") || strings.Contains(err.Error(), "etcdserver"))
 }
 
 // poll asks until done says so, or the wait is over, which is no error. It asks

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +41,8 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		return "forbidden: " + line(rbac(s)), true
 	case s.Code == http.StatusConflict:
 		return conflictReason(err), true
+	case isRemade(s):
+		return "changed since the plan was made: it is another object of the same name", true
 	case id.Group == "" && id.Kind == "Secret":
 		return secretReason(s), true
 	case s.Code == http.StatusForbidden, s.Code == http.StatusInternalServerError && isWebhook(s.Message):
@@ -50,6 +53,13 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		return "the object is larger than the API server accepts", true
 	}
 	return "refused: " + line(s.Message), true
+}
+
+// isRemade reports whether a manifest names the uid of an object that is no more.
+func isRemade(s metav1.Status) bool {
+	return s.Details != nil && slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool {
+		return c.Field == "metadata.uid"
+	})
 }
 
 // rbac is the server's own words about a missing permission, from the user on:
