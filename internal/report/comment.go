@@ -13,7 +13,7 @@ import (
 // Budgets of a comment in bytes.
 const (
 	DefaultBudget = 60_000 // GitHub refuses more than 65,536 characters
-	minBudget     = 6_000  // what the lines outside any fold may need
+	minBudget     = 24_000 // what the lines outside any fold may need
 )
 
 // A CommentInput is what a pull request's comment tells. Of Refused, Problems
@@ -30,7 +30,7 @@ type CommentInput struct {
 	Fault     string         // why no plan could be made, though nobody is at fault: "the cluster cannot be reached"
 	Reproduce string         // command that shows the whole plan, such as "reconciler plan --pr 12"
 	Link      string         // address of the whole plan; may be empty
-	Budget    int            // bytes; 0 means DefaultBudget; less than 6,000 is taken as that
+	Budget    int            // bytes; 0 means DefaultBudget; less than 24,000 is taken as that
 }
 
 // Marker is what the first line of the comment with a key begins with. A
@@ -107,7 +107,7 @@ func (in CommentInput) title() string {
 	t := fmt.Sprintf("### Prumo · %s: %s\n\n", prose(short(in.Key, 60)), strings.Join(parts, " · "))
 	t += fmt.Sprintf("%s merged into %s\n", code(shortID(in.Head)), code(shortID(in.Base)))
 	if in.Fault != "" {
-		t += "\n" + prose(short(in.Fault, noteWidth)) + "\n"
+		t += "\nWhy: " + prose(short(in.Fault, noteWidth)) + "\n"
 	}
 	return t
 }

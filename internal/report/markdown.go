@@ -102,14 +102,17 @@ func driftRows(c core.Change) []string {
 	if m := mode(c.Mode); m != "" {
 		what += " (" + m + ")"
 	}
-	if len(c.Fields) == 0 || c.Action == core.ActionCreate || c.Reason != "" {
-		reason := c.Reason
-		if reason == "" && c.Action == core.ActionCreate {
-			reason = "it is gone"
-		}
-		return []string{fmt.Sprintf("| %s | %s | %s | | | |\n", what, object, prose(short(reason, noteWidth)))}
+	reason := c.Reason
+	if reason == "" && c.Action == core.ActionCreate {
+		reason = "it is gone"
 	}
 	var rows []string
+	if reason != "" || len(c.Fields) == 0 {
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | | | |\n", what, object, prose(short(reason, noteWidth))))
+	}
+	if c.Action == core.ActionCreate {
+		return rows // all its fields are gone with it
+	}
 	for i, f := range c.Fields {
 		if i == tableRows {
 			return append(rows, fmt.Sprintf("| %s | %s | and %s | | | |\n", what, object, plural(len(c.Fields)-i, "more field")))
@@ -172,7 +175,7 @@ func problemRows(problems []core.Problem) []string {
 	return rows
 }
 
-const attentionHead = "> [!WARNING]\n> **Look at these before merging**\n"
+const attentionHead = "> [!WARNING]\n> **Needs attention**\n"
 
 // attention are the lines of a plan that nobody should overlook: what deletes,
 // disrupts, waits, or cannot be done.
@@ -277,10 +280,4 @@ func folded(c core.Change, diff string) string {
 	}
 	return fmt.Sprintf("\n<details><summary>%s <code>%s</code>%s</summary>\n\n%sdiff\n%s%s\n</details>\n",
 		html(verb(c)), html(short(c.ID.String(), nameWidth)), place, f, diff, f)
-}
-
-// html escapes a string for the text of an HTML element in Markdown.
-func html(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "`", "&#96;", "*", "&#42;",
-		"_", "&#95;", "[", "&#91;", "|", "&#124;", "@", "&#64;", "~", "&#126;", `\`, "&#92;", "$", "&#36;").Replace(oneLine(s))
 }

@@ -103,8 +103,9 @@ func escapes(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// short cuts s to at most n bytes, at a rune.
+// short makes one line of s, of at most n bytes, cut at a rune.
 func short(s string, n int) string {
+	s = oneLine(s)
 	if len(s) <= n {
 		return s
 	}

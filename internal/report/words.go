@@ -37,7 +37,7 @@ func wordOf(a core.Action) word {
 			return w.word
 		}
 	}
-	return word{"?", string(a), string(a), warned}
+	return word{"?", oneLine(string(a)), oneLine(string(a)), warned}
 }
 
 // verb is what a change does, with what waits: "held: delete".
@@ -135,7 +135,7 @@ func owner(f core.FieldChange, s Style) string {
 	}
 	out := oneLine(short(f.Manager, 80))
 	if f.Operation == "Apply" {
-		out += " (declares it)"
+		out += " declares it"
 	}
 	if t := s.when(f.Since); t != "" {
 		out += ", " + t
