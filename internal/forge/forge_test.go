@@ -1,6 +1,7 @@
 package forge_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -132,6 +133,16 @@ func TestPullsOfForksAndDrafts(t *testing.T) {
 	}
 }
 
+// What nobody can say to be of the same repository is a fork.
+func TestPullWithoutRepositories(t *testing.T) {
+	g := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(`{"number": 1, "head": {"ref": "x", "repo": null}, "base": {"ref": "main"}}`))
+	})
+	if p, err := g.Pull(t.Context(), 1); err != nil || !p.Fork || p.Open {
+		t.Errorf("pull request %+v, %v, want a fork that is not open", p, err)
+	}
+}
+
 func TestPutCommentAtOnce(t *testing.T) {
 	s := newServer(t, testforge.GitHub)
 	n := s.AddPull(testforge.Pull{HeadRef: "x"})
@@ -145,8 +156,14 @@ func TestPutCommentAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := s.Comments(n); len(got) != 1 {
-		t.Errorf("%d comments, want 1: %+v", len(got), got)
+	var writes []string
+	for _, r := range s.Requests() {
+		if !strings.HasPrefix(r, http.MethodGet) {
+			writes = append(writes, r)
+		}
+	}
+	if diff := cmp.Diff([]string{fmt.Sprintf("POST /repos/lab/infra/issues/%d/comments", n)}, writes); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
 	}
 }
 
