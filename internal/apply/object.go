@@ -21,7 +21,8 @@ func (p *pass) applyOne(ctx context.Context, i int) error {
 	}
 	switch {
 	case c.Manifest == nil:
-		return fmt.Errorf("the plan has no manifest for %s", c.ID)
+		p.say(i, core.StatusFailed, "the plan does not say what to send")
+		return nil
 	case c.Action == core.ActionReplace:
 		return p.replace(ctx, i)
 	case c.Action == core.ActionCreate:

@@ -169,6 +169,11 @@ func TestNodeIsNeverDeleted(t *testing.T) {
 		t.Errorf("%d taints", n)
 	}
 
+	create := core.Change{ID: r.Objects[0].ID, Action: core.ActionCreate, Manifest: object(t, strings.Replace(node, w.name, "ghost", 1)).Fields}
+	if o := w.apply(t, core.Plan{Changes: []core.Change{create}}).Outcomes[0]; o.Status != core.StatusFailed || o.Reason != "a Node is never created" {
+		t.Errorf("%+v", o)
+	}
+
 	plan := w.plan(t, core.Rendering{})
 	plan.Changes[0].Action = core.ActionDelete
 	patch(t, nodes, w.name, `{"metadata":{"annotations":{"prumo.dev/origin":"created"}}}`)

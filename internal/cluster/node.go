@@ -175,7 +175,7 @@ func (c *Cluster) taint(ctx context.Context, live map[string]any, want []any, dr
 			return nil, apierrors.NewNotFound(nodes.GroupResource(), idOf(after).Name)
 		}
 	}
-	return nil, fmt.Errorf("the taints changed %d times while they were merged", taintTries)
+	return nil, refusal("its taints keep changing while they are merged: find out who fights over them")
 }
 
 func merged(live map[string]any, want []any) map[string]any {

@@ -18,6 +18,11 @@ import (
 // webhook may answer with megabytes.
 const maxReason = 500
 
+// A refusal is what this package refuses before the server could.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 // Refusal says in one plain sentence why the server refuses what was asked about
 // one object. It reports false for what is not about this object: a server that
 // does not answer, is overloaded, or does not know who we are. A refusal that
@@ -27,6 +32,9 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		gvk := missing.GroupKind.WithVersion(strings.Join(missing.SearchedVersions, ","))
 		return fmt.Sprintf("the cluster does not serve %s %s: install what provides it, or its CustomResourceDefinition",
 			gvk.GroupVersion(), gvk.Kind), true
+	}
+	if own := refusal(""); errors.As(err, &own) {
+		return string(own), true
 	}
 	status := apierrors.APIStatus(nil)
 	if !asStatus(err, &status) {

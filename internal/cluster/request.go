@@ -33,7 +33,7 @@ func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts Apply
 		return c.apply(ctx, manifest, opts)
 	}
 	if (&unstructured.Unstructured{Object: manifest}).GetUID() == "" {
-		return nil, fmt.Errorf("%s: a Node is never created", idOf(manifest))
+		return nil, refusal("a Node is never created")
 	}
 	rest, want := splitNode(manifest)
 	live, err := c.apply(ctx, rest, opts)
@@ -122,7 +122,7 @@ func (c *Cluster) Delete(ctx context.Context, live map[string]any) error {
 	u := &unstructured.Unstructured{Object: live}
 	uid, version, background := u.GetUID(), u.GetResourceVersion(), metav1.DeletePropagationBackground
 	if isNode(live) || uid == "" || version == "" {
-		return fmt.Errorf("%s: not deleted: it is a Node, or was not read live", idOf(live))
+		return refusal("not deleted: it is a Node, or was not read live")
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -134,30 +134,6 @@ func (c *Cluster) Delete(ctx context.Context, live map[string]any) error {
 		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
 		PropagationPolicy: &background,
 	})
-}
-
-// Release gives up a live object: our taints, our marks, and every field that
-// only we own are removed, the object stays. It returns the object after.
-func (c *Cluster) Release(ctx context.Context, live map[string]any) (map[string]any, error) {
-	if isNode(live) {
-		bare, err := c.taint(ctx, live, nil, false)
-		if err != nil {
-			return nil, err
-		}
-		live = bare
-	}
-	u := &unstructured.Unstructured{Object: live}
-	bare := map[string]any{
-		"apiVersion": u.GetAPIVersion(),
-		"kind":       u.GetKind(),
-		// With the uid, this cannot create what someone has deleted meanwhile.
-		"metadata": map[string]any{"name": u.GetName(), "uid": string(u.GetUID())},
-	}
-	if ns := u.GetNamespace(); ns != "" {
-		set := bare["metadata"].(map[string]any)
-		set["namespace"] = ns
-	}
-	return c.apply(ctx, bare, ApplyOptions{})
 }
 
 // resource is the client for the kind and namespace of an object.
