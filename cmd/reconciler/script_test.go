@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/util/jsonpath"
 
+	"prumo.dev/prumo/examples"
 	"prumo.dev/prumo/test/cluster"
 	"prumo.dev/prumo/test/fixtures"
 	"prumo.dev/prumo/test/forge"
@@ -54,6 +55,9 @@ func TestMain(m *testing.M) {
 //	live patch KIND NS NAME MANAGER JSON   change it as somebody (merge patch)
 //	live delete KIND NS NAME     delete it
 //	losegpu NODE N               take GPUs out of a machine
+//	bigfile FILE N               make a file of N MiB
+//
+// $EXAMPLE is a copy of the example infra repo.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "test", "script"),
@@ -63,8 +67,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("EXAMPLE", filepath.Join(env.WorkDir, "infra-repo"))
 			env.Values[worldKey{}] = new(world)
-			return nil
+			return os.CopyFS(filepath.Join(env.WorkDir, "infra-repo"), examples.InfraRepo())
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": command((*world).cmdCluster),
@@ -77,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"pull":    command((*world).cmdPull),
 			"comment": command((*world).cmdComment),
 			"live":    command((*world).cmdLive),
+			"bigfile": command((*world).cmdBigFile),
 			"losegpu": command((*world).cmdLoseGPU),
 		},
 	})
@@ -235,6 +241,21 @@ func (w *world) cmdLoseGPU(_ *testscript.TestScript, args []string) error {
 	ctx, cancel := bounded()
 	defer cancel()
 	return w.cluster.LoseGPU(ctx, args[0], n)
+}
+
+func (w *world) cmdBigFile(ts *testscript.TestScript, args []string) error {
+	var mib int64
+	if err := want(args, 2, "bigfile FILE N"); err != nil {
+		return err
+	}
+	if _, err := fmt.Sscan(args[1], &mib); err != nil {
+		return err
+	}
+	name := ts.MkAbs(args[0])
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		return err
+	}
+	return os.Truncate(name, mib<<20)
 }
 
 func (w *world) cmdLive(ts *testscript.TestScript, args []string) error {

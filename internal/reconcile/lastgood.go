@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -48,13 +49,18 @@ func keepLastGood(want, before core.Rendering) core.Rendering {
 		declared[s.ID] = true
 	}
 	blocked := make(map[core.SpecID]bool)
-	unreadable := make(map[string]bool)
+	var unreadable []string // files and folders; "" for the whole tree
 	for _, p := range want.Problems {
-		blocked[p.Spec] = p.Spec != core.SpecID{}
-		unreadable[p.Pos.File] = p.Spec == core.SpecID{}
+		if p.Spec == (core.SpecID{}) {
+			unreadable = append(unreadable, p.Pos.File)
+		} else {
+			blocked[p.Spec] = true
+		}
 	}
 	kept := func(s core.SpecID, pos core.Pos) bool {
-		return !rendered[s] && (blocked[s] || declared[s] || unreadable[pos.File])
+		return !rendered[s] && (blocked[s] || declared[s] || slices.ContainsFunc(unreadable, func(name string) bool {
+			return name == "" || name == pos.File || strings.HasPrefix(pos.File, name+"/")
+		}))
 	}
 	taken := make(map[core.ObjectID]bool, len(want.Objects))
 	for _, o := range want.Objects {

@@ -49,7 +49,17 @@ func TestKeepLastGood(t *testing.T) {
 			Objects:  []core.Object{object("a", "a.yaml", "new"), object("c", "c.yaml", "new")},
 			Problems: []core.Problem{{Pos: core.Pos{File: "b.yaml", Line: 3}}},
 		}, map[string]string{"a": "new", "b": "old", "c": "new"}},
+		{"an unreadable folder keeps all below it", core.Rendering{
+			Specs:    []core.Spec{spec("a", "a.yaml")},
+			Objects:  []core.Object{object("a", "a.yaml", "new")},
+			Problems: []core.Problem{{Pos: core.Pos{File: "d"}}},
+		}, map[string]string{"a": "new", "deep": "old"}},
+		{"a tree that cannot be read at all keeps everything", core.Rendering{
+			Problems: []core.Problem{{}},
+		}, map[string]string{"a": "old", "b": "old", "c": "old", "gone": "old", "deep": "old"}},
 	}
+	before.Specs = append(before.Specs, spec("deep", "d/deep.yaml"))
+	before.Objects = append(before.Objects, object("deep", "d/deep.yaml", "old"))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := make(map[string]string)

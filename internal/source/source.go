@@ -135,6 +135,9 @@ func (s *Source) Tree(rev core.Revision) (core.Tree, error) { return s.repo.Tree
 
 // revision describes an accepted commit.
 func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error) {
+	if accepted := s.Accepted(); id == accepted.Commit {
+		return accepted, nil
+	}
 	c, err := s.repo.Commit(id)
 	if err != nil {
 		return core.Revision{}, err
