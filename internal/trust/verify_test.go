@@ -164,6 +164,14 @@ func TestVerify(t *testing.T) {
 			return "", w.commit(commit{on: []string{left, right}, by: "ana", files: w.files.with("nodes/a.yaml", "2\n")})
 		}, CodePolicyRoot, PolicyPath},
 
+		{"merge by a root whom one parent's policy does not know", func(w *world) (string, string) {
+			v2 := strings.Replace(w.policyText(2, strings.Replace(rest(w.policy), "[ana,", "[rita, ana,", 1)),
+				"principals:", "principals:\n  rita: {kind: human, keys: [{"+w.people["rita"].entry()+"}]}", 1)
+			left := w.chain(w.intro, "rita", w.files.with(PolicyPath, v2))
+			right := w.chain(w.intro, "ana", w.files.with("nodes/b.yaml", "2\n"))
+			return "", w.commit(commit{on: []string{left, right}, by: "rita", files: w.files.with("nodes/b.yaml", "2\n", PolicyPath, v2)})
+		}, CodeKeyUnknown, ""},
+
 		// Policy.
 		{"policy change by another than root", func(w *world) (string, string) {
 			return "", w.chain(w.intro, "ana", w.files.with(PolicyPath, w.policyText(2, rest(w.policy))))
@@ -211,6 +219,13 @@ func TestVerify(t *testing.T) {
 			accepted := w.chain(w.intro, "rita", w.files.with(PolicyPath, v2))
 			old := w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
 			return accepted, w.commit(commit{on: []string{accepted, old}, by: "rita", files: w.files.with(PolicyPath, v2, "nodes/a.yaml", "2\n")})
+		}, CodeKeyUnknown, ""},
+
+		{"removed key on a rival policy of the same version", func(w *world) (string, string) {
+			accepted := w.chain(w.intro, "rita", w.files.with(PolicyPath, w.policyText(2, strings.Replace(rest(w.policy), "ana, ", "", 1), "ana")))
+			rival := w.files.with(PolicyPath, w.policyText(2, rest(w.policy)))
+			side := w.chain(w.chain(w.intro, "rita", rival), "ana", rival)
+			return accepted, w.commit(commit{on: []string{accepted, side}, by: "rita", files: w.files.with(PolicyPath, w.policyText(3, rest(w.policy)))})
 		}, CodeKeyUnknown, ""},
 
 		// History.
