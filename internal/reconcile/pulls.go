@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/diff"
@@ -35,13 +36,22 @@ type Pulls struct {
 	Reconciler *Reconciler
 	Ref        string // full name of the branch that is obeyed
 
-	seen map[int]string // what was planned last, by number
+	seen  map[int]string // what was planned last, by number
+	until time.Time      // the forge answers nothing before
 }
 
 // PlanAll plans every open pull request onto the branch whose head moved, or
 // whose base did, since it was planned. It returns the numbers of those that it
 // planned. One that fails does not stop the others.
 func (p *Pulls) PlanAll(ctx context.Context) (planned []int, err error) {
+	if p.Reconciler.Now().Before(p.until) {
+		return nil, nil
+	}
+	defer func() {
+		if limited := (*forge.RateLimited)(nil); errors.As(err, &limited) {
+			p.until = limited.Until
+		}
+	}()
 	open, err := p.Forge.OpenPulls(ctx)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // Package forge is a forge for tests: an in-process server that behaves as
-// GitHub or as Gitea does where the two differ, and a contract that both, and a
-// real Gitea, must fulfil.
+// GitHub or as Gitea does where the two differ. Package contract says what both,
+// and a real Gitea, must fulfil.
 //
 // What it imitates is what clients trip over: lists come in pages (Gitea's
 // comments do not), the author of a comment is whoever holds the token, whoever

@@ -1,16 +1,21 @@
-package forge
+package forge_test
 
-import "testing"
+import (
+	"testing"
+
+	"prumo.dev/prumo/test/forge"
+	"prumo.dev/prumo/test/forge/contract"
+)
 
 func TestServer(t *testing.T) {
-	for flavour, pageSize := range map[Flavour]int{GitHub: 100, Gitea: 50} {
+	for flavour, pageSize := range map[forge.Flavour]int{forge.GitHub: 100, forge.Gitea: 50} {
 		t.Run(string(flavour), func(t *testing.T) {
-			Contract(t, func(t *testing.T) Fixture {
-				s := NewServer(flavour)
+			contract.Check(t, func(t *testing.T) contract.Fixture {
+				s := forge.NewServer(flavour)
 				t.Cleanup(s.Close)
-				return Fixture{
-					URL: s.URL(), Repo: Repo, Bot: s.Token("prumo"), Other: s.Token("mallory"), PageSize: pageSize,
-					OpenPull: func(_ *testing.T, p Pull) Pull { return s.Pull(s.AddPull(p)) },
+				return contract.Fixture{
+					URL: s.URL(), Repo: forge.Repo, Bot: s.Token("prumo"), Other: s.Token("mallory"), PageSize: pageSize,
+					OpenPull: func(_ *testing.T, p forge.Pull) forge.Pull { return s.Pull(s.AddPull(p)) },
 				}
 			})
 		})

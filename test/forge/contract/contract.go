@@ -1,4 +1,6 @@
-package forge
+// Package contract is what every forge must fulfil: the in-process ones of
+// test/forge, and a real Gitea.
+package contract
 
 import (
 	"bytes"
@@ -12,9 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prumo.dev/prumo/internal/forge"
+	testforge "prumo.dev/prumo/test/forge"
 )
 
-// A Fixture is a forge that is ready for Contract: a repository and two accounts
+// A Fixture is a forge that is ready for Check: a repository and two accounts
 // that may read it, comment, and set statuses.
 type Fixture struct {
 	URL      string // of the API
@@ -25,12 +28,12 @@ type Fixture struct {
 
 	// OpenPull opens a pull request of a new branch of the same repository. It
 	// honours Title and HeadRef, and returns all that the forge knows of it.
-	OpenPull func(t *testing.T, p Pull) Pull
+	OpenPull func(t *testing.T, p testforge.Pull) testforge.Pull
 }
 
-// Contract checks that the client of package forge and a server understand each
+// Check checks that the client of package forge and a server understand each
 // other. Each call of open returns a fresh repository.
-func Contract(t *testing.T, open func(t *testing.T) Fixture) {
+func Check(t *testing.T, open func(t *testing.T) Fixture) {
 	for name, check := range map[string]func(*testing.T, Fixture){
 		"self":                  contractSelf,
 		"pulls on two pages":    contractPulls,
@@ -75,7 +78,7 @@ func contractSelf(t *testing.T, f Fixture) {
 func contractPulls(t *testing.T, f Fixture) {
 	var want []int
 	for i := range f.PageSize + 1 {
-		want = append(want, f.OpenPull(t, Pull{Title: "one", HeadRef: fmt.Sprintf("branch-%d", i)}).Number)
+		want = append(want, f.OpenPull(t, testforge.Pull{Title: "one", HeadRef: fmt.Sprintf("branch-%d", i)}).Number)
 	}
 	pulls, err := f.client(t, f.Bot).OpenPulls(t.Context())
 	if err != nil {
@@ -91,7 +94,7 @@ func contractPulls(t *testing.T, f Fixture) {
 }
 
 func contractPull(t *testing.T, f Fixture) {
-	p := f.OpenPull(t, Pull{Title: "more <GPUs>", HeadRef: "more/gpus"})
+	p := f.OpenPull(t, testforge.Pull{Title: "more <GPUs>", HeadRef: "more/gpus"})
 	g := f.client(t, f.Bot)
 	got, err := g.Pull(t.Context(), p.Number)
 	if err != nil {
@@ -124,7 +127,7 @@ func (f Fixture) put(t *testing.T, g *forge.GitHub, number int, body string, wan
 }
 
 func contractComment(t *testing.T, f Fixture) {
-	g, n := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"}).Number
+	g, n := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"}).Number
 	f.put(t, g, n, "first", true)
 	before := f.comments(t, n)
 	f.put(t, g, n, "first", false)
@@ -148,7 +151,7 @@ func contractComment(t *testing.T, f Fixture) {
 }
 
 func contractDeleted(t *testing.T, f Fixture) {
-	g, n := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"}).Number
+	g, n := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"}).Number
 	f.put(t, g, n, "text", true)
 	f.raw(t, f.Other, http.MethodDelete, fmt.Sprintf("/issues/comments/%d", f.comments(t, n)[0].ID), nil, nil)
 	f.put(t, g, n, "text", true)
@@ -158,20 +161,20 @@ func contractDeleted(t *testing.T, f Fixture) {
 }
 
 func contractExtras(t *testing.T, f Fixture) {
-	g, n := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"}).Number
+	g, n := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"}).Number
 	const body = "<!-- prumo:plan key=lab -->\ntext"
 	for range 3 {
 		f.write(t, f.Bot, n, body)
 	}
 	newest := f.comments(t, n)[2]
 	f.put(t, g, n, "text", false)
-	if diff := cmp.Diff([]Comment{newest}, f.comments(t, n)); diff != "" {
+	if diff := cmp.Diff([]testforge.Comment{newest}, f.comments(t, n)); diff != "" {
 		t.Errorf("comments (-want +got):\n%s", diff)
 	}
 }
 
 func contractOthers(t *testing.T, f Fixture) {
-	g, n := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"}).Number
+	g, n := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"}).Number
 	f.write(t, f.Other, n, "<!-- prumo:plan key=lab -->\nforged")
 	f.write(t, f.Bot, n, "quoted:\n<!-- prumo:plan key=lab -->")
 	f.write(t, f.Bot, n, "<!-- prumo:plan key=lab2 -->\nanother cluster's")
@@ -193,7 +196,7 @@ func contractOthers(t *testing.T, f Fixture) {
 }
 
 func contractCharacters(t *testing.T, f Fixture) {
-	g, n := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"}).Number
+	g, n := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"}).Number
 	text := "## Größe 😀\r\n\n```diff\n- a\n+ \"b\" & <c>\n```\n\n| a | b |\n|---|---|\n\n" + strings.Repeat("x", 60_000) + "\n\n"
 	f.put(t, g, n, text, true)
 	f.put(t, g, n, text, false)
@@ -205,7 +208,7 @@ func contractNoPull(t *testing.T, f Fixture) {
 }
 
 func contractStatus(t *testing.T, f Fixture) {
-	g, p := f.client(t, f.Bot), f.OpenPull(t, Pull{HeadRef: "x"})
+	g, p := f.client(t, f.Bot), f.OpenPull(t, testforge.Pull{HeadRef: "x"})
 	for _, s := range []forge.Status{
 		{Context: "prumo/plan", State: forge.StatePending},
 		{Context: "prumo/plan", State: forge.StateSuccess, Description: strings.Repeat("é", 200), URL: "https://git.example/plan"},
@@ -252,7 +255,7 @@ func (f Fixture) write(t *testing.T, token string, number int, body string) {
 }
 
 // comments reads the first comments of a pull request past the client.
-func (f Fixture) comments(t *testing.T, number int) []Comment {
+func (f Fixture) comments(t *testing.T, number int) []testforge.Comment {
 	t.Helper()
 	var wire []struct {
 		ID   int64
@@ -260,9 +263,9 @@ func (f Fixture) comments(t *testing.T, number int) []Comment {
 		User struct{ Login string }
 	}
 	f.raw(t, f.Other, http.MethodGet, fmt.Sprintf("/issues/%d/comments", number), nil, &wire)
-	var list []Comment
+	var list []testforge.Comment
 	for _, c := range wire {
-		list = append(list, Comment{ID: c.ID, Number: number, Author: c.User.Login, Body: c.Body})
+		list = append(list, testforge.Comment{ID: c.ID, Number: number, Author: c.User.Login, Body: c.Body})
 	}
 	return list
 }
