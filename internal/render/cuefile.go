@@ -16,6 +16,9 @@ import (
 
 // parseCUE parses a file and refuses what would reach outside of it.
 func parseCUE(name string, src []byte) (*ast.File, []core.Problem) {
+	if problems := checkChains(name, src); len(problems) > 0 {
+		return nil, problems
+	}
 	file, err := parser.ParseFile(name, src)
 	if err != nil {
 		return nil, plain(err, name)

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
 
@@ -15,9 +14,9 @@ import (
 // checkModule returns the path of the repo's module, without its major version,
 // or what is wrong with cue.mod/module.cue.
 func checkModule(src []byte) (string, []core.Problem) {
-	file, err := parser.ParseFile(moduleFile, src)
-	if err != nil {
-		return "", plain(err, moduleFile)
+	file, problems := parseCUE(moduleFile, src)
+	if len(problems) > 0 {
+		return "", problems
 	}
 	if problems := checkDeps(file); len(problems) > 0 {
 		return "", problems

@@ -67,6 +67,7 @@ func (r *Renderer) readSpecs(ctx context.Context, rp *repo, sh *shared) ([]*unit
 		if !ok {
 			r.evaluate.files++
 			res = sh.readSpecFile(r.batch, name, src)
+			res.problems = atMost(maxProblems, res.problems)
 		}
 		seen[key] = res
 		problems = append(problems, res.problems...)
@@ -78,6 +79,18 @@ func (r *Renderer) readSpecs(ctx context.Context, rp *repo, sh *shared) ([]*unit
 	}
 	r.files = seen
 	return units, problems, nil
+}
+
+// maxProblems is how many problems of one file are told; a file of garbage has one
+// for every byte.
+const maxProblems = 100
+
+func atMost(n int, ps []core.Problem) []core.Problem {
+	if len(ps) <= n {
+		return ps
+	}
+	kept := sorted(ps)[:n:n]
+	return append(kept, problem(kept[n-1].Pos, "%d more problems in this file are not shown", len(ps)-n))
 }
 
 func (sh *shared) fileKey(name string, src []byte) [32]byte {
@@ -214,7 +227,7 @@ func brokenUnit(v cue.Value, file string, problems []core.Problem) (*unit, []cor
 
 func newBroken(id core.SpecID, pos core.Pos, problems []core.Problem) *unit {
 	u := &unit{spec: core.Spec{ID: id, Pos: pos, Drift: core.DriftCorrect}}
-	for _, p := range problems {
+	for _, p := range atMost(maxProblems, problems) {
 		p.Spec = id
 		u.problems = append(u.problems, p)
 	}
