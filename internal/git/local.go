@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -24,6 +25,9 @@ func (s *localSource) fetch(ctx context.Context, ref string, have *store, w io.W
 	repo, err := gogit.PlainOpenWithOptions(s.path, &gogit.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, gogit.ErrRepositoryNotExists) || errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%w: no Git repository is there", ErrUnreachable)
+	}
+	if errors.Is(err, gogit.ErrUnknownExtension) && strings.Contains(err.Error(), "objectformat") {
+		return "", errSHA256
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnreachable, err)

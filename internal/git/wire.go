@@ -28,9 +28,6 @@ func advertisedTip(adv *packp.AdvRefs, ref string) (string, error) {
 	if len(adv.Shallows) > 0 {
 		return "", errors.New("the remote is a shallow clone, which hides history: use a full one")
 	}
-	if f := adv.Capabilities.Get(capability.Capability("object-format")); len(f) > 0 && f[0] != "sha1" {
-		return "", fmt.Errorf("the remote's object format is %s, only sha1 is supported", f[0])
-	}
 	if ref == "HEAD" {
 		if adv.Head == nil {
 			return "", fmt.Errorf("HEAD: %w", ErrRefMissing)
@@ -98,6 +95,8 @@ func copyPack(w io.Writer, res io.Reader, caps *capability.List) error {
 	return err
 }
 
+var errSHA256 = errors.New("the remote uses SHA-256 object ids, only SHA-1 is supported")
+
 // maxWords bounds how much of a server's own words an error repeats.
 const maxWords = 300
 
@@ -114,6 +113,8 @@ func remoteError(err error) error {
 		}
 	}
 	switch {
+	case strings.Contains(words, "object-format=sha256"): // go-git fails on the longer ids
+		return errSHA256
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		return fmt.Errorf("%w: %s", ErrAuth, words)
 	case errors.Is(err, transport.ErrRepositoryNotFound):

@@ -45,7 +45,7 @@ func (r *Repo) pushURL(url string, force bool) error {
 	remote := gogit.NewRemote(r.objs, &config.RemoteConfig{Name: "to", URLs: []string{url}})
 	spec := config.RefSpec(fmt.Sprintf("refs/heads/%s:refs/heads/%s", r.branch, r.branch))
 	err := remote.PushContext(context.Background(), &gogit.PushOptions{
-		RemoteName: "to", RefSpecs: []config.RefSpec{spec}, Force: force,
+		RemoteName: "to", RefSpecs: []config.RefSpec{spec}, Force: force, CABundle: r.CA,
 	})
 	if errors.Is(err, gogit.NoErrAlreadyUpToDate) {
 		return nil

@@ -30,6 +30,8 @@ const (
 // A Repo is a bare repository with one branch checked out in memory. It is not
 // safe for concurrent use.
 type Repo struct {
+	CA []byte // PEM; a further authority for pushes over https
+
 	dir    string
 	objs   *filesystem.Storage
 	branch string
