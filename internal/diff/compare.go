@@ -3,7 +3,6 @@ package diff
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,8 +58,8 @@ func (w *walker) walk(path []segment, from, to any, hidden bool) {
 	if to == nil && from == nil {
 		return
 	}
-	if to == nil && w.subset() {
-		return
+	if to == nil && w.subset() || identical(from, to) {
+		return // nearly always, so nothing is allocated up to here
 	}
 	fromMap, fromIsMap := from.(map[string]any)
 	toMap, toIsMap := to.(map[string]any)
@@ -106,7 +105,7 @@ func (w *walker) walkLists(path []segment, from, to []any, hidden bool) {
 	if len(path) > 0 {
 		field = path[len(path)-1].field
 	}
-	keys, items, ok := keyedItems(field, from, to)
+	keys, names, items, ok := keyedItems(field, from, to)
 	if !ok {
 		w.walkByIndex(path, from, to, hidden)
 		return
@@ -114,7 +113,8 @@ func (w *walker) walkLists(path []segment, from, to []any, hidden bool) {
 	n := len(w.leaves)
 	for _, key := range keys {
 		f, t := items[0][key], items[1][key]
-		w.walk(append(path, segment{key: key, index: f.index, live: f.value, want: t.value}), f.value, t.value, hidden)
+		item := append(path, segment{key: key, index: f.index, live: f.value, want: t.value})
+		w.walk(item, unkeyed(f, t, names), unkeyed(t, f, names), hidden)
 	}
 	if n == len(w.leaves) && ordered[field] && !w.subset() {
 		fromKeys, toKeys := keyOrder(items[0]), keyOrder(items[1])
@@ -125,6 +125,26 @@ func (w *walker) walkLists(path []segment, from, to []any, hidden bool) {
 			})
 		}
 	}
+}
+
+// present stands for an item of a keyed list that has nothing but its key.
+const present = "present"
+
+// unkeyed returns an item of a keyed list as it is compared. Of one that other
+// lacks, the key's fields are left out: its path says them.
+func unkeyed(item, other indexed, names []string) any {
+	m, ok := item.value.(map[string]any)
+	if !ok || other.value != nil {
+		return item.value
+	}
+	m = maps.Clone(m)
+	for _, name := range names {
+		delete(m, name)
+	}
+	if len(m) == 0 {
+		return present
+	}
+	return m
 }
 
 func (w *walker) walkByIndex(path []segment, from, to []any, hidden bool) {
@@ -172,7 +192,7 @@ func (w *walker) ignored(path []segment, name string) bool {
 
 // same reports whether two leaves are equal to the API server.
 func same(path []segment, a, b any) bool {
-	if reflect.DeepEqual(a, b) {
+	if identical(a, b) {
 		return true
 	}
 	if x, ok := number(a); ok {
@@ -186,6 +206,29 @@ func same(path []segment, a, b any) bool {
 	x, errX := resource.ParseQuantity(fmt.Sprint(a))
 	y, errY := resource.ParseQuantity(fmt.Sprint(b))
 	return errX == nil && errY == nil && x.Cmp(y) == 0
+}
+
+// identical reports whether two JSON values are the same, byte for byte.
+func identical(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			if w, ok := b[k]; !ok || !identical(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, identical)
+	case nil, bool, string, int, int64, float64:
+		return a == b
+	}
+	return false // no JSON: shown as a difference
 }
 
 func number(v any) (float64, bool) {

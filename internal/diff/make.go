@@ -106,6 +106,9 @@ func desired(o core.Observed) (draft, bool) {
 		return d, true
 	}
 	leaves := compareLive(o)
+	if o.Ours && len(leaves)+len(o.Conflicts) == 0 {
+		return draft{}, false
+	}
 	d.Action, d.Class = core.ActionUpdate, core.DriftEdited
 	if !o.Ours {
 		d.Action, d.Class = core.ActionAdopt, core.DriftUnowned
@@ -113,7 +116,7 @@ func desired(o core.Observed) (draft, bool) {
 	all := owners(o.Live)
 	d.setFields(all, leaves, o.Object.Fields)
 	d.settleConflicts(o, all)
-	return d, !o.Ours || len(leaves) > 0 || len(o.Conflicts) > 0
+	return d, true
 }
 
 // compareLive compares a live object with what the server would make of it or,

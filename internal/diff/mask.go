@@ -151,7 +151,7 @@ func isRendered(l leaf, rendered map[string]any) bool {
 			return false
 		}
 	}
-	return v != nil && same(l.path, v, l.to)
+	return v != nil && (l.to == present || same(l.path, v, l.to))
 }
 
 // findItem returns the item of list that segment s names, or nil.

@@ -86,19 +86,20 @@ var listKeys = map[string][][]string{
 
 var byName = [][]string{{"name"}}
 
-// keyedItems returns the items of two lists by key, and the keys in order of
-// first appearance. ok is false if the lists cannot be matched by key.
-func keyedItems(field string, lists ...[]any) (keys []string, items []map[string]indexed, ok bool) {
+// keyedItems returns the items of two lists by key, the keys in order of first
+// appearance, and the fields that the keys are made of. ok is false if the lists
+// cannot be matched by key.
+func keyedItems(field string, lists ...[]any) (keys, names []string, items []map[string]indexed, ok bool) {
 	candidates, found := listKeys[field]
 	if !found {
 		candidates = byName
 	}
-	for _, names := range candidates {
+	for _, names = range candidates {
 		if keys, items, ok = itemsBy(names, lists); ok {
-			return keys, items, true
+			return keys, names, items, true
 		}
 	}
-	return nil, nil, false
+	return nil, nil, nil, false
 }
 
 // indexed is an item of a list and its place there.

@@ -140,11 +140,6 @@ func (p *printer) notes(c core.Change) {
 	if c.Unchecked != "" {
 		p.line("    not checked by the server: %s", oneLine(c.Unchecked))
 	}
-	if c.Force && len(c.Conflicts) > 0 {
-		for _, k := range c.Conflicts[:min(5, len(c.Conflicts))] {
-			p.line("    takes %s from %s", oneLine(k.Path), oneLine(k.Manager))
-		}
-	}
 }
 
 // fields are the differing fields of an object; show writes their values.
