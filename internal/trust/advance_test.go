@@ -90,7 +90,7 @@ func TestAdvance(t *testing.T) {
 	if _, err := v.Next(t.Context(), h, state, verdict); !errors.Is(err, ErrConflict) {
 		t.Errorf("a verdict that starts elsewhere: got %v, want ErrConflict", err)
 	}
-	state.Introduction = one
+	state = State{Binding: Binding{Repo: w.dir, Ref: "refs/heads/main", Introduction: one}}
 	if _, err := v.Next(t.Context(), h, state, verdict); err == nil {
 		t.Error("a state about another introduction is taken")
 	}

@@ -59,7 +59,7 @@ func (g glob) match(p string) bool {
 		for j := range reach {
 			switch {
 			case pat == "**" && i == len(g)-1:
-				next[j] = j > 0 && slices.Contains(reach[:j], true)
+				next[j] = slices.Contains(reach[:j], true)
 			case pat == "**":
 				next[j] = slices.Contains(reach[:j+1], true)
 			case j > 0 && reach[j-1]:

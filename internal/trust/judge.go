@@ -123,8 +123,7 @@ func appendLaw(laws []law, p *Policy, where string) []law {
 // merge answers for all that it brings to either side: what came in by the side
 // branch, and what the side branch would undo.
 func (w *walk) changes(ctx context.Context, c *git.Commit) ([]git.Change, *core.Refusal, error) {
-	type touch struct{ path, op string }
-	all := map[touch]git.Change{}
+	var all []git.Change
 	for _, parent := range c.Parents {
 		changes, err := w.h.Changes(ctx, parent, c.ID)
 		if bad, ok := errors.AsType[*git.BadObject](err); ok {
@@ -133,13 +132,12 @@ func (w *walk) changes(ctx context.Context, c *git.Commit) ([]git.Change, *core.
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, ch := range changes {
-			all[touch{ch.Path, string(ch.Op)}] = ch
-		}
+		all = append(all, changes...)
 	}
-	return slices.SortedFunc(maps.Values(all), func(a, b git.Change) int {
+	slices.SortFunc(all, func(a, b git.Change) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op))
-	}), nil, nil
+	})
+	return all, nil, nil
 }
 
 // split tells changes under PolicyDir from all others. Any spelling of PolicyDir

@@ -236,6 +236,42 @@ func securityKey(t *testing.T, flags byte) signer {
 	}
 }
 
+// TestUnarmorRefuses has what no signature inside would reveal.
+func TestUnarmorRefuses(t *testing.T) {
+	pgp := func(head, body string) string {
+		return "-----BEGIN PGP SIGNATURE-----\n" + head + "\n" + body + "\n-----END PGP SIGNATURE-----\n"
+	}
+	if _, _, err := unarmor(pgp("Comment: x\n", "iQ==")); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]string{
+		"carriage return":     pgp("", "iQ==\r"),
+		"padding bits":        pgp("", "iR=="),
+		"many headers":        pgp(strings.Repeat("Comment: x\n", 5), "iQ=="),
+		"header of bytes":     pgp("Comment: \x1b\n", "iQ=="),
+		"empty":               pgp("", ""),
+		"checksum alone":      pgp("", "=AAAA"),
+		"another end":         strings.Replace(pgp("", "iQ=="), "END PGP SIG", "END SSH SIG", 1),
+		"too long":            rearm(armorSSH, make([]byte, maxArmor), 70),
+		"short line in front": rearm(armorSSH, make([]byte, 20), 8),
+		"nothing":             "",
+	} {
+		if _, blob, err := unarmor(s); err == nil {
+			t.Errorf("%s: accepted as %x", name, blob)
+		}
+	}
+}
+
+// TestPGPWithoutFingerprint has a signature that names its key by 64 bits alone.
+func TestPGPWithoutFingerprint(t *testing.T) {
+	body := "\x04\x00\x16\x08" + "\x00\x06\x05\x02\x69\x00\x00\x00" + // v4, binary, EdDSA, SHA-256; made 2025
+		"\x00\x0a\x09\x10\x01\x02\x03\x04\x05\x06\x07\x08" + "\x00\x00" + "\x00\x01\x01\x00\x01\x01"
+	_, refusal := parsePGPProof([]byte("\xc2" + string(rune(len(body))) + body))
+	if refusal == nil || refusal.Code != CodeFormat || !strings.Contains(refusal.Found, "full fingerprint") {
+		t.Errorf("got %v, want %s for want of a full fingerprint", refusal, CodeFormat)
+	}
+}
+
 func FuzzUnarmor(f *testing.F) {
 	f.Add(rearm(armorSSH, []byte("some bytes that are longer than one line of armor, to have two of them"), 70))
 	f.Add("-----BEGIN PGP SIGNATURE-----\n\niQ==\n" + checksum([]byte{0x89}) + "\n-----END PGP SIGNATURE-----\n")

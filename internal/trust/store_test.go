@@ -116,7 +116,7 @@ func TestStoreCorrupt(t *testing.T) {
 		"empty":              "",
 		"cut":                good[:80],
 		"two":                good + good,
-		"unknown field":      strings.Replace(good, `"commits"`, `"comits"`, 1),
+		"unknown field":      strings.Replace(good, `"commits"`, `"extra":1,"commits"`, 1),
 		"no commit":          strings.Replace(good, idB, "", 1),
 		"null":               "null",
 		"another repo":       strings.Replace(good, "infra", "other", 1),
