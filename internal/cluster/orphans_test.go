@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,4 +137,41 @@ func TestAnotherInstance(t *testing.T) {
 			t.Errorf("blocked %q; want %q", got.Blocked, want)
 		}
 	})
+}
+
+// An API that is gone is no empty cluster, whatever was served before.
+func TestAPIThatWentAway(t *testing.T) {
+	w := newWorld(t)
+	ns := w.namespace(t)
+	crds := w.any.Resource(gvr("apiextensions.k8s.io", "customresourcedefinitions"))
+	crd := unstructuredOf(t, `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: lamps.gone.example}
+spec: {group: gone.example, scope: Namespaced, names: {kind: Lamp, plural: lamps}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}`)
+	if _, err := crds.Create(t.Context(), crd, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lamp := render(t, "apiVersion: gone.example/v1\nkind: Lamp\nmetadata: {name: l, namespace: "+ns+"}")
+	waitUntil(t, "the API is served", func() bool { return one(t, w.observe(t, lamp), "Lamp").Predicted != nil })
+	if err := crds.Delete(t.Context(), crd.GetName(), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// The handler goes a little after the definition.
+	waitUntil(t, "the API is told to be gone", func() bool {
+		return strings.Contains(one(t, w.observe(t, lamp), "Lamp").Blocked, "does not serve")
+	})
+	if live, err := w.Get(t.Context(), lamp.Objects[0].Fields); err == nil {
+		t.Errorf("get says %v and no error: that is absence", live)
+	}
+}
+
+// waitUntil asks until something that the server does in its own time is done.
+func waitUntil(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain until " + what)
+		}
+	}
 }

@@ -57,6 +57,8 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		return "refused by admission: " + line(s.Message), true
 	case s.Code == http.StatusNotFound && s.Details != nil && s.Details.Kind == "namespaces":
 		return fmt.Sprintf("namespace %s does not exist and nothing in the repo creates it", s.Details.Name), true
+	case s.Code == http.StatusNotFound:
+		return "the cluster does not serve its API any more: " + line(s.Message), true
 	case s.Code == http.StatusRequestEntityTooLarge:
 		return "the object is larger than the API server accepts", true
 	}

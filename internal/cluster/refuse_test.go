@@ -60,7 +60,7 @@ func TestRefusal(t *testing.T) {
 
 func TestAbsenceIsNotAMissingAPI(t *testing.T) {
 	object := apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "a")
-	api := apierrors.NewGenericServerResponse(http.StatusNotFound, "get", schema.GroupResource{Resource: "pods"}, "", "404 page not found", 0, true)
+	api := apierrors.NewGenericServerResponse(http.StatusNotFound, "get", schema.GroupResource{Resource: "pods"}, "a", "404 page not found", 0, true)
 	for _, tt := range []struct {
 		err  error
 		want bool

@@ -113,7 +113,9 @@ func isAbsent(err error) bool {
 		return false
 	}
 	d := status.Status().Details
-	return d != nil && d.Name != ""
+	return d != nil && d.Name != "" && !slices.ContainsFunc(d.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse // said by our client of a bare 404
+	})
 }
 
 // Delete deletes a live object in the background, if it still has the uid and
