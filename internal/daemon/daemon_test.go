@@ -1,0 +1,400 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"prumo.dev/prumo/internal/config"
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/daemon"
+	"prumo.dev/prumo/test/cluster"
+	"prumo.dev/prumo/test/cluster/clustertest"
+	"prumo.dev/prumo/test/fixtures"
+	"prumo.dev/prumo/test/lab"
+)
+
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
+// A world is a daemon, its repo and its cluster.
+type world struct {
+	cluster *cluster.Cluster
+	admin   kubernetes.Interface
+	lab     *lab.Lab
+	cfg     *config.Config
+	url     string // of the daemon
+}
+
+// TestDaemon tells the life of one daemon that runs with exactly the rights of
+// deploy/, chapter by chapter.
+func TestDaemon(t *testing.T) {
+	w := newWorld(t)
+	stop := w.start(t)
+	for _, chapter := range []struct {
+		name string
+		tell func(*world, *testing.T)
+	}{
+		{"applies the signed repo", (*world).applies},
+		{"corrects an edit", (*world).corrects},
+		{"refuses an unsigned commit", (*world).refuses},
+		{"keeps a broken spec as it was", (*world).keepsBroken},
+		{"outlives its remote", (*world).outlivesRemote},
+		{"outlives its API server", (*world).outlivesServer},
+		{"does not share its state", (*world).sharesNothing},
+	} {
+		if !t.Run(chapter.name, func(t *testing.T) { chapter.tell(w, t) }) {
+			t.Fatal("the story ends here")
+		}
+	}
+	stop(t)
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{cluster: clustertest.Shared(t)}
+	ctx := t.Context()
+	if err := w.cluster.AddNodes(ctx, fixtures.Nodes()); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.admin, err = kubernetes.NewForConfig(w.cluster.Config()); err != nil {
+		t.Fatal(err)
+	}
+	install(t, w.cluster.Config())
+	kubeconfig, err := w.cluster.TokenKubeconfig(ctx, "prumo-system", "prumo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.lab, err = lab.New(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lab.WriteConfig(kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	cfg, problems, err := config.Load(w.lab.Config)
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	cfg.Interval = config.Duration(200 * time.Millisecond)
+	w.cfg = cfg
+	return w
+}
+
+// start runs the daemon and returns what stops it and checks that it did.
+func (w *world) start(t *testing.T) (stop func(*testing.T)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	log := new(started)
+	ended := make(chan error, 1)
+	go func() {
+		problems, err := daemon.Run(ctx, w.cfg, slog.New(slog.NewJSONHandler(log, nil)))
+		if len(problems) > 0 {
+			err = errors.Join(err, fmt.Errorf("problems: %v", problems))
+		}
+		ended <- err
+	}()
+	t.Cleanup(cancel)
+	until(t, "the daemon listens", func() error {
+		if len(ended) > 0 {
+			t.Fatal("the daemon ended:", <-ended, log)
+		}
+		addr := log.addr()
+		if addr == "" {
+			return errors.New("not yet")
+		}
+		w.url = "http://" + addr
+		return nil
+	})
+	return func(t *testing.T) {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error("the daemon ended with", err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("the daemon did not stop within its grace period")
+		}
+		if !strings.Contains(log.String(), `"msg":"stopped"`) {
+			t.Errorf("the log does not end with its stop:\n%s", log)
+		}
+	}
+}
+
+func (w *world) applies(t *testing.T) {
+	head := w.lab.Repo.Head()
+	w.untilStatus(t, "the repo is in force", func(rep core.Report) error {
+		switch {
+		case rep.Revision.Commit != head || rep.Revision.Signer != lab.Root:
+			return fmt.Errorf("in force: %+v", rep.Revision)
+		case rep.Plan == nil || !rep.Plan.Empty() || !rep.Drift.Empty():
+			return fmt.Errorf("not in sync: plan %+v, drift %+v", rep.Plan, rep.Drift)
+		}
+		return nil
+	})
+	if body := w.get(t, "/metrics", 200); !strings.Contains(body, fmt.Sprintf("prumo_revision_info{commit=%q} 1", head)) {
+		t.Error("/metrics does not name the revision in force")
+	}
+	w.get(t, "/readyz", 200)
+	w.get(t, "/healthz", 200)
+	for _, file := range []string{w.cfg.Report.JSON, w.cfg.Report.Markdown} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Contains(data, []byte(head[:10])) {
+			t.Errorf("%s does not name the revision", file)
+		}
+	}
+}
+
+const gpus = corev1.ResourceName("requests.nvidia.com/gpu")
+
+// corrects edits a quota and waits until it is put back.
+func (w *world) corrects(t *testing.T) {
+	t.Helper()
+	quotas := w.admin.CoreV1().ResourceQuotas("nlp-serving")
+	quota, err := quotas.Get(t.Context(), "inference", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quota.Spec.Hard[gpus] = resource.MustParse("9")
+	if _, err := quotas.Update(t.Context(), quota, metav1.UpdateOptions{FieldManager: "kubectl-edit"}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the quota is put back", func() error {
+		quota, err := quotas.Get(t.Context(), "inference", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if got := quota.Spec.Hard[gpus]; got.Value() != 4 {
+			return fmt.Errorf("quota is %v", &got)
+		}
+		return nil
+	})
+}
+
+func (w *world) refuses(t *testing.T) {
+	good := w.lab.Repo.Head()
+	w.commit(t, "", func() error { return w.lab.Repo.Remove("pools/inference.yaml") })
+	bad := w.lab.Repo.Head()
+	w.untilStatus(t, "the commit is refused", func(rep core.Report) error {
+		if rep.Refused == nil || rep.Refused.To != bad || rep.Refused.Refusal.Code != "E-UNSIGNED" {
+			return fmt.Errorf("refused: %+v", rep.Refused)
+		}
+		if rep.Revision.Commit != good {
+			t.Fatalf("in force: %v, want the last good %v", rep.Revision.Commit, good)
+		}
+		return nil
+	})
+	w.corrects(t)
+	w.reset(t, good)
+}
+
+func (w *world) keepsBroken(t *testing.T) {
+	good := w.lab.Repo.Head()
+	w.commit(t, "ben", func() error { return w.lab.Repo.Write("pools/inference.yaml", []byte("kind: [\n")) })
+	head := w.lab.Repo.Head()
+	w.untilStatus(t, "the problem is told", func(rep core.Report) error {
+		if rep.Revision.Commit != head || len(rep.Problems) == 0 || rep.Problems[0].Pos.File != "pools/inference.yaml" && len(rep.Problems) < 2 {
+			return fmt.Errorf("in force %v, problems %v", rep.Revision.Commit, rep.Problems)
+		}
+		if n := rep.Plan.Count(core.ActionDelete) + rep.Drift.Count(core.ActionDelete); n > 0 {
+			t.Fatalf("%d deletions while the repo has problems", n)
+		}
+		return nil
+	})
+	w.corrects(t) // also that spec's own objects
+	w.mend(t, good)
+}
+
+// mend commits what a revision held, signed.
+func (w *world) mend(t *testing.T, good string) {
+	t.Helper()
+	broken := w.lab.Repo.Head()
+	if err := w.lab.Repo.Reset(good); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lab.Repo.SetRef("refs/heads/main", broken); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, "ben", func() error { return nil })
+	head := w.lab.Repo.Head()
+	w.untilStatus(t, "the mended repo is in force", func(rep core.Report) error {
+		if rep.Revision.Commit != head || len(rep.Problems) > 0 {
+			return fmt.Errorf("in force %v, problems %v", rep.Revision.Commit, rep.Problems)
+		}
+		return nil
+	})
+}
+
+func (w *world) outlivesRemote(t *testing.T) {
+	away := w.lab.Origin + ".away"
+	if err := os.Rename(w.lab.Origin, away); err != nil {
+		t.Fatal(err)
+	}
+	w.untilStatus(t, "the fault is told", func(rep core.Report) error {
+		if len(rep.Errors) == 0 || rep.Errors[0].Stage != core.StageFetch {
+			return fmt.Errorf("errors %v", rep.Errors)
+		}
+		return nil
+	})
+	w.corrects(t)
+	if err := os.Rename(away, w.lab.Origin); err != nil {
+		t.Fatal(err)
+	}
+	w.untilHealthy(t)
+}
+
+func (w *world) outlivesServer(t *testing.T) {
+	if err := w.cluster.StopAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	w.untilStatus(t, "the fault is told", func(rep core.Report) error {
+		if len(rep.Errors) == 0 {
+			return errors.New("no error")
+		}
+		return nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.cluster.StartAPIServer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.untilHealthy(t)
+	w.corrects(t)
+}
+
+func (w *world) sharesNothing(t *testing.T) {
+	_, err := daemon.Run(t.Context(), w.cfg, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "in use by another reconciler") {
+		t.Errorf("a second daemon on the same state: %v", err)
+	}
+}
+
+func (w *world) untilHealthy(t *testing.T) {
+	t.Helper()
+	w.untilStatus(t, "no fault is left", func(rep core.Report) error {
+		if len(rep.Errors) > 0 {
+			return fmt.Errorf("errors %v", rep.Errors)
+		}
+		return nil
+	})
+}
+
+// commit changes the repo, commits as somebody and pushes.
+func (w *world) commit(t *testing.T, who string, change func() error) {
+	t.Helper()
+	err := change()
+	if err == nil {
+		_, err = w.lab.Commit(who, "change")
+	}
+	if err == nil {
+		err = w.lab.Push()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reset moves the remote's branch back.
+func (w *world) reset(t *testing.T, commit string) {
+	t.Helper()
+	if err := errors.Join(w.lab.Repo.Reset(commit), w.lab.Repo.PushForce(w.lab.Origin)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) untilStatus(t *testing.T, what string, ok func(core.Report) error) {
+	t.Helper()
+	until(t, what, func() error {
+		resp, err := http.Get(w.url + "/api/v1/status")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != 200 {
+			return errors.New(resp.Status)
+		}
+		var rep core.Report
+		if err := json.NewDecoder(resp.Body).Decode(&rep); err != nil {
+			return err
+		}
+		return ok(rep)
+	})
+}
+
+func (w *world) get(t *testing.T, path string, code int) string {
+	t.Helper()
+	resp, err := http.Get(w.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != code {
+		t.Errorf("%s: %s: %s", path, resp.Status, body)
+	}
+	return string(body)
+}
+
+// until tries until it works, for a minute.
+func until(t *testing.T, what string, try func() error) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// started is a log that knows where the daemon listens.
+type started struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (s *started) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all.Write(p)
+}
+
+func (s *started) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all.String()
+}
+
+func (s *started) addr() string {
+	line, _, _ := strings.Cut(s.String(), "\n")
+	var entry struct{ Listen string }
+	_ = json.Unmarshal([]byte(line), &entry) // an incomplete line has no address yet
+	return entry.Listen
+}
