@@ -32,7 +32,8 @@
 // # What waits for a person
 //
 // Deleting a Namespace, CustomResourceDefinition, PersistentVolume,
-// PersistentVolumeClaim or Node; replacing anything; deleting more than a set
+// or PersistentVolumeClaim (a Node is never deleted, only released); replacing
+// anything; deleting more than a set
 // share; deleting anything while nothing at all is wanted. Such a change has
 // action hold. It is done once the hash of the very plan that showed it is
 // approved. Whether something is held is no part of the hash, so an approval

@@ -53,6 +53,9 @@ func (b *body) rows(rows []string, more string) {
 // line if a good part of it fits. It reports whether any of it is shown; an
 // object without a difference counts as shown.
 func (b *body) addFold(c core.Change) bool {
+	if len(c.Fields) > 0 && b.Len()+spare+100 > b.room {
+		return false // full: do not even write the difference
+	}
 	diff := changeDiff(c)
 	whole := folded(c, diff)
 	if b.add(whole) {
