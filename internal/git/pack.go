@@ -206,6 +206,7 @@ func readVarint(r io.ByteReader) (int64, error) {
 // A packWriter writes objects as a pack without deltas.
 type packWriter struct {
 	w   io.Writer
+	z   *zlib.Writer // onto w; kept, as a new one takes 800 KiB
 	sum hash.Hash
 }
 
@@ -213,6 +214,7 @@ type packWriter struct {
 func newPackWriter(w io.Writer, n int) (*packWriter, error) {
 	sum := sha1.New()
 	p := &packWriter{w: io.MultiWriter(w, sum), sum: sum}
+	p.z = zlib.NewWriter(p.w)
 	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(n))
 	_, err := p.w.Write(head)
 	return p, err
@@ -228,11 +230,11 @@ func (p *packWriter) add(typ plumbing.ObjectType, data []byte) error {
 	if _, err := p.w.Write(head); err != nil {
 		return err
 	}
-	z := zlib.NewWriter(p.w)
-	if _, err := z.Write(data); err != nil {
+	p.z.Reset(p.w)
+	if _, err := p.z.Write(data); err != nil {
 		return err
 	}
-	return z.Close()
+	return p.z.Close()
 }
 
 // close writes the checksum.
