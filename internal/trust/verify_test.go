@@ -255,6 +255,11 @@ func TestVerify(t *testing.T) {
 			w.intro = w.chain(before, "ana", w.files.with("README.md", "here it begins\n"))
 			return before, w.intro
 		}, CodeIntroduction, ""},
+		{"stay before the introduction", func(w *world) (string, string) {
+			before := w.intro
+			w.intro = w.chain(before, "ana", w.files.with("README.md", "here it begins\n"))
+			return before, before
+		}, CodeIntroduction, ""},
 		{"introduction without a policy", func(w *world) (string, string) {
 			w.intro = w.commit(commit{files: w.files.with(PolicyPath, "")})
 			return "", w.chain(w.intro, "ana", w.files)
