@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"cuelang.org/go/cue/cuecontext"
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
@@ -31,7 +33,7 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		if n.outcome == nil || n.outcomeKey != key {
 			r.evaluate.completions++
 			// One Unify, because each evaluates the whole kind.
-			given := n.kind.schema.Context().Encode(map[string]any{"in": n.in, "deps": deps})
+			given := cuecontext.New().Encode(map[string]any{"in": n.in, "deps": deps})
 			n.outcome, n.outcomeKey = n.render(n.kind.schema.Unify(given)), key
 		}
 		n.settle(n.outcome)

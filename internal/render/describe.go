@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 )
 
@@ -128,7 +129,7 @@ func step(v cue.Value, name string) cue.Value {
 		if named(sel) && sel.Unquoted() == name {
 			return it.Value()
 		}
-		if sel.ConstraintType() == cue.PatternConstraint && sel.Pattern().Unify(v.Context().Encode(name)).Err() == nil {
+		if sel.ConstraintType() == cue.PatternConstraint && sel.Pattern().Unify(cuecontext.New().Encode(name)).Err() == nil {
 			return it.Value()
 		}
 	}
