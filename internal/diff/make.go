@@ -125,12 +125,27 @@ func compareLive(o core.Observed) []leaf {
 	if o.Predicted == nil {
 		return compareManifest(o)
 	}
-	leaves := compare(o.Live, o.Predicted, whole)
+	leaves := concerning(o, compare(o.Live, o.Predicted, whole))
 	if o.Ours {
 		return leaves
 	}
 	return slices.DeleteFunc(leaves, func(l leaf) bool { // marks that merely appear are what adopting is
 		return l.from == nil && isMark(l.path[len(l.path)-1].field)
+	})
+}
+
+// concerning leaves out what others changed between the read of the live object
+// and the dry-run, if the resource versions tell that somebody did: kept is what
+// we send, and what we sent before and no longer do. The rest is told next time.
+func concerning(o core.Observed, leaves []leaf) []leaf {
+	predicted := resourceVersion(o.Predicted)
+	if len(leaves) == 0 || predicted == "" || predicted == resourceVersion(o.Live) {
+		return leaves
+	}
+	before := slices.DeleteFunc(owners(o.Live), func(e owner) bool { return !e.ours() })
+	return slices.DeleteFunc(leaves, func(l leaf) bool {
+		return lookup(o.Manifest, l.path) == nil &&
+			!slices.ContainsFunc(before, func(e owner) bool { return owns(e.fields, l.path) })
 	})
 }
 
@@ -227,7 +242,13 @@ func (d *draft) setLive(live map[string]any) {
 	d.Live = live
 	meta, _ := live["metadata"].(map[string]any)
 	d.UID, _ = meta["uid"].(string)
-	d.ResourceVersion, _ = meta["resourceVersion"].(string)
+	d.ResourceVersion = resourceVersion(live)
+}
+
+func resourceVersion(object map[string]any) string {
+	meta, _ := object["metadata"].(map[string]any)
+	version, _ := meta["resourceVersion"].(string)
+	return version
 }
 
 func (d *draft) block(class core.DriftClass, reason string) {

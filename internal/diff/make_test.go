@@ -295,3 +295,32 @@ func TestAttributionInLists(t *testing.T) {
 		t.Errorf("got risk %q, want restarts pods", c.Risk)
 	}
 }
+
+// TestMakeWhileOthersWrite has an object that a controller changed after it was
+// read and before the dry-run: that is not drift, what we declare still is.
+func TestMakeWhileOthersWrite(t *testing.T) {
+	claim := func(volume string, version string, annotations string) string {
+		return `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: lab, resourceVersion: "` + version + `", annotations: {` + annotations + `}}
+spec: {volumeName: ` + volume + `}
+`
+	}
+	const want = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: lab}
+spec: {volumeName: data}
+`
+	f := fixture{ours: true, want: want, live: claim("data", "42", ""),
+		predicted: claim("data", "43", "pv.kubernetes.io/bind-completed: \"yes\"")}
+	if p := f.plan(t, Options{}); len(p.Changes) != 0 {
+		t.Errorf("a controller's annotation counts as ours: %+v", p.Changes)
+	}
+	f.live = claim("other", "42", "")
+	c := one(t, f.plan(t, Options{}))
+	if len(c.Fields) != 1 || c.Fields[0].Path != ".spec.volumeName" {
+		t.Errorf("fields %+v, want .spec.volumeName alone", c.Fields)
+	}
+}

@@ -140,18 +140,24 @@ func hideBoth(l leaf) (from, to any) {
 // isRendered reports whether the wanted value of a leaf is what rendered says,
 // not something that the server merged into it.
 func isRendered(l leaf, rendered map[string]any) bool {
-	var v any = rendered
-	for _, s := range l.path {
+	v := lookup(rendered, l.path)
+	return v != nil && (l.to == present || same(l.path, v, l.to))
+}
+
+// lookup returns what an object has at path, or nil.
+func lookup(object map[string]any, path []segment) any {
+	var v any = object
+	for _, s := range path {
 		switch at := v.(type) {
 		case map[string]any:
 			v = at[s.field]
 		case []any:
 			v = findItem(at, s)
 		default:
-			return false
+			return nil
 		}
 	}
-	return v != nil && (l.to == present || same(l.path, v, l.to))
+	return v
 }
 
 // findItem returns the item of list that segment s names, or nil.
