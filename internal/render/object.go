@@ -60,19 +60,16 @@ func objectID(fields map[string]any) (core.ObjectID, error) {
 	case namespaced && !objectName.MatchString(id.Namespace):
 		return id, fmt.Errorf("metadata.namespace: %q is no name of a namespace", fmt.Sprint(ns))
 	}
-	return id, checkMetadata(fields, meta)
+	return id, checkMetadata(meta)
 }
 
 // checkMetadata refuses what is not a template's to say: what the server writes,
 // and our own marks.
-func checkMetadata(fields, meta map[string]any) error {
+func checkMetadata(meta map[string]any) error {
 	for _, name := range serverFields {
 		if _, ok := meta[name]; ok {
 			return fmt.Errorf("metadata.%s: is the API server's to write; leave it out", name)
 		}
-	}
-	if _, ok := fields["status"]; ok && fields["kind"] != "Node" {
-		return fmt.Errorf("status: is the cluster's to write; leave it out")
 	}
 	for _, part := range []string{"labels", "annotations"} {
 		values, given := meta[part]

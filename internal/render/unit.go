@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -207,6 +208,9 @@ func (u *unit) render(v cue.Value) *outcome {
 		pv := v.LookupPath(cue.ParsePath(part.name))
 		for key, ov := range fields(pv) {
 			obj, err := u.object(ov)
+			if _, ok := obj.Fields["status"]; ok && part.to == &out.objects {
+				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
+			}
 			if err != nil {
 				blame(u.spec.Pos, "kind %s: %s.%s: %v", u.spec.ID.Kind, part.name, key, err)
 				continue
