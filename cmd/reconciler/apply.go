@@ -27,6 +27,7 @@ plan that shows them is approved by its hash.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	t := targetFlags(cmd)
+	verboseFlag(cmd)
 	unsigned := cmd.Flags().Bool("allow-unsigned", false, "apply a directory that nobody signed")
 	approve := cmd.Flags().String("approve", "", "carry out what a plan holds; the plan's `hash`")
 	wait := cmd.Flags().Duration("wait", 0, "how long to wait for readiness, such as 2m")
@@ -86,7 +87,7 @@ func printApplied(cmd *cobra.Command, format string, rep core.Report) error {
 	if format == "json" {
 		err = report.JSON(out, rep)
 	} else {
-		err = report.ReportText(out, rep, style(out))
+		err = report.AppliedText(out, rep, style(cmd, out))
 	}
 	switch {
 	case err != nil:

@@ -22,7 +22,7 @@ The control plane's binaries are built from source once, in a clone of the proje
 	keep := cmd.Flags().Bool("keep", false, "leave the cluster up until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		out := cmd.OutOrStdout()
-		return demo.Run(cmd.Context(), demo.Options{Out: out, Color: style(out).Color, Keep: *keep})
+		return demo.Run(cmd.Context(), demo.Options{Out: out, Color: style(cmd, out).Color, Keep: *keep})
 	}
 	return cmd
 }

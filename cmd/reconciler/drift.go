@@ -76,9 +76,9 @@ func printDrift(cmd *cobra.Command, format string, rep core.Report) error {
 	case "json":
 		err = report.JSON(out, rep)
 	case "markdown":
-		err = report.ReportMarkdown(out, rep, style(out))
+		err = report.ReportMarkdown(out, rep, style(cmd, out))
 	default:
-		err = report.DriftText(out, *rep.Drift, style(out))
+		err = report.DriftText(out, *rep.Drift, style(cmd, out))
 	}
 	switch {
 	case err != nil:

@@ -30,6 +30,7 @@ Exit code 0: nothing to do. 2: changes. 1: an error, a refusal, or problems.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	t := targetFlags(cmd)
+	verboseFlag(cmd)
 	cmd.Flags().StringVar(&t.revision, "revision", "", "`commit` to plan (default: the branch's tip)")
 	pr := cmd.Flags().Int("pr", 0, "`number` of the pull request to plan; needs --config with a forge")
 	format := outputFlag(cmd, "text", "markdown", "json")
@@ -76,9 +77,9 @@ func printPlan(cmd *cobra.Command, format string, rep core.Report) error {
 	case "json":
 		err = report.JSON(out, rep)
 	case "markdown":
-		err = report.ReportMarkdown(out, rep, style(out))
+		err = report.ReportMarkdown(out, rep, style(cmd, out))
 	default:
-		err = report.ReportText(out, rep, style(out))
+		err = planText(cmd, rep)
 	}
 	switch {
 	case err != nil:
@@ -89,6 +90,24 @@ func printPlan(cmd *cobra.Command, format string, rep core.Report) error {
 		return exitChanges
 	}
 	return nil
+}
+
+// planText tells the plan, and apart from it what had drifted before.
+func planText(cmd *cobra.Command, rep core.Report) error {
+	out := cmd.OutOrStdout()
+	s := style(cmd, out)
+	if len(rep.Problems) > 0 {
+		if err := report.ProblemsText(cmd.ErrOrStderr(), rep.Problems, s); err != nil {
+			return err
+		}
+	}
+	if err := report.PlanText(out, *rep.Plan, s); err != nil || rep.Drift.Empty() {
+		return err
+	}
+	if _, err := fmt.Fprintln(out); err != nil {
+		return err
+	}
+	return report.DriftText(out, *rep.Drift, s)
 }
 
 // planPull plans one pull request and prints what its comment says.

@@ -62,6 +62,11 @@ func outputFlag(cmd *cobra.Command, allowed ...string) *output {
 	return o
 }
 
+// verboseFlag adds -v.
+func verboseFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolP("verbose", "v", false, "show the fields of new objects, and each object that is not ready")
+}
+
 // String implements pflag.Value.
 func (o *output) String() string { return o.value }
 
@@ -79,15 +84,16 @@ func (o *output) Set(s string) error {
 
 // style is how text goes to w: coloured on a terminal unless NO_COLOR is set
 // (no-color.org).
-func style(w io.Writer) report.Style {
+func style(cmd *cobra.Command, w io.Writer) report.Style {
+	verbose, _ := cmd.Flags().GetBool("verbose") // absent where there is nothing more to say
 	f, ok := w.(*os.File)
 	color := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	return report.Style{Color: color, Now: time.Now()}
+	return report.Style{Color: color, Now: time.Now(), Verbose: verbose}
 }
 
 // tell prints problems to standard error and returns the exit code for them.
 func tell(cmd *cobra.Command, problems []core.Problem) error {
-	if err := report.ProblemsText(cmd.ErrOrStderr(), problems, style(cmd.ErrOrStderr())); err != nil {
+	if err := report.ProblemsText(cmd.ErrOrStderr(), problems, style(cmd, cmd.ErrOrStderr())); err != nil {
 		return err
 	}
 	return exitRefused

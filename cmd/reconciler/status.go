@@ -29,6 +29,7 @@ refused revision or problems in the repo. 1: the daemon failed or cannot be aske
   kubectl -n prumo-system port-forward deploy/prumo 8080 & reconciler status -o json`,
 		Args: cobra.NoArgs,
 	}
+	verboseFlag(cmd)
 	server := cmd.Flags().String("server", "http://127.0.0.1:8080", "`URL` of the daemon")
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -40,7 +41,7 @@ refused revision or problems in the repo. 1: the daemon failed or cannot be aske
 		if format.value == "json" {
 			err = report.JSON(out, rep)
 		} else {
-			err = report.ReportText(out, rep, style(out))
+			err = report.ReportText(out, rep, style(cmd, out))
 		}
 		if err != nil {
 			return err

@@ -55,7 +55,7 @@ func printProblems(cmd *cobra.Command, format string, r core.Rendering) error {
 		_, err := fmt.Fprintf(out, "%d specs are valid and render to %d objects\n", len(r.Specs), len(r.Objects))
 		return err
 	}
-	return report.ProblemsText(out, r.Problems, style(out))
+	return report.ProblemsText(out, r.Problems, style(cmd, out))
 }
 
 // nonNil makes no problems an empty list in JSON.

@@ -67,7 +67,7 @@ func printVerdict(cmd *cobra.Command, format string, v core.Verdict) error {
 	if format == "json" {
 		err = report.JSON(out, v)
 	} else {
-		err = report.VerdictText(out, v, style(out))
+		err = report.VerdictText(out, v, style(cmd, out))
 	}
 	if err == nil && v.Refusal != nil {
 		err = exitRefused
@@ -77,7 +77,7 @@ func printVerdict(cmd *cobra.Command, format string, v core.Verdict) error {
 
 // refuse prints why a history is not obeyed and returns the exit code for it.
 func refuse(cmd *cobra.Command, v core.Verdict) error {
-	if err := report.VerdictText(cmd.ErrOrStderr(), v, style(cmd.ErrOrStderr())); err != nil {
+	if err := report.VerdictText(cmd.ErrOrStderr(), v, style(cmd, cmd.ErrOrStderr())); err != nil {
 		return err
 	}
 	return exitRefused

@@ -52,11 +52,11 @@ func (s *story) verify(ctx context.Context) error {
 }
 
 func (s *story) plan(ctx context.Context) error {
-	return s.run(ctx, 2, 24, "plan", "--config", s.lab.Config)
+	return s.run(ctx, 2, 30, "plan", "--config", s.lab.Config)
 }
 
 func (s *story) apply(ctx context.Context) error {
-	if err := s.run(ctx, 0, 0, "apply", "--config", s.lab.Config); err != nil {
+	if err := s.run(ctx, 0, -6, "apply", "--config", s.lab.Config); err != nil {
 		return err
 	}
 	return s.run(ctx, 0, 8, "drift", "--config", s.lab.Config)
@@ -77,7 +77,7 @@ func (s *story) drift(ctx context.Context) error {
 }
 
 func (s *story) correct(ctx context.Context) error {
-	if err := s.run(ctx, 0, 0, "apply", "--config", s.lab.Config); err != nil {
+	if err := s.run(ctx, 0, -6, "apply", "--config", s.lab.Config); err != nil {
 		return err
 	}
 	s.say("A dead GPU stays a dead GPU: it is reported for as long as it is missing.")

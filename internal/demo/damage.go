@@ -20,7 +20,7 @@ var damages = []struct {
 	do   func(context.Context, *cluster.Cluster) error
 }{
 	{"dana gives her group four more GPUs:    kubectl edit resourcequota -n nlp-serving", editQuota},
-	{"dana wants a GPU node for a quick test: kubectl taint node gpu-l40s-01 nvidia.com/gpu-", removeTaint},
+	{"dana keeps a GPU node for her tests:    kubectl taint node gpu-l40s-01 nvidia.com/gpu- dana/tests=:PreferNoSchedule", swapTaint},
 	{"dana cleans up what she does not know:  kubectl delete service -n mlflow mlflow", deleteService},
 	{"a GPU of gpu-h100-02 falls off the bus", func(ctx context.Context, c *cluster.Cluster) error {
 		return c.LoseGPU(ctx, "gpu-h100-02", 1)
@@ -62,7 +62,7 @@ func editQuota(ctx context.Context, c *cluster.Cluster) error {
 	return nil
 }
 
-func removeTaint(ctx context.Context, c *cluster.Cluster) error {
+func swapTaint(ctx context.Context, c *cluster.Cluster) error {
 	client, err := dana(ctx, c)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func removeTaint(ctx context.Context, c *cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	var left []corev1.Taint
+	left := []corev1.Taint{{Key: "dana/tests", Effect: corev1.TaintEffectPreferNoSchedule}}
 	for _, taint := range node.Spec.Taints {
 		if taint.Key != string(cluster.GPU) {
 			left = append(left, taint)

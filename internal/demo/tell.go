@@ -27,7 +27,8 @@ func (s *story) paint(color, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// run types a command and shows at most lines of what it prints. It is an error
+// run types a command and shows at most lines of what it prints, the last ones if
+// lines is negative. It is an error
 // if the exit code is not the wanted one: a story must not go on past a lie.
 func (s *story) run(ctx context.Context, code, lines int, args ...string) error {
 	fmt.Fprintf(s.Out, "   %s\n", s.paint("36", "$ reconciler "+s.brief(strings.Join(args, " "))))
@@ -49,15 +50,22 @@ func (s *story) run(ctx context.Context, code, lines int, args ...string) error 
 	return nil
 }
 
-// quote shows the first lines of a text.
+// quote shows the first lines of a text, or the last ones if lines is negative.
 func (s *story) quote(text string, lines int) {
 	all := strings.Split(strings.TrimRight(s.brief(text), "\n"), "\n")
-	for i, line := range all {
-		if i == lines {
-			s.say("  %s", s.paint("2", fmt.Sprintf("… %d more lines", len(all)-lines)))
-			return
-		}
-		fmt.Fprintf(s.Out, "   %s\n", strings.TrimRight("  "+line, " "))
+	shown := all[:min(len(all), max(lines, 0))]
+	if lines < 0 {
+		shown = all[max(0, len(all)+lines):]
+	}
+	left := s.paint("2", fmt.Sprintf("… %d more lines", len(all)-len(shown)))
+	if lines < 0 && len(shown) < len(all) {
+		s.say("  %s", left)
+	}
+	for _, line := range shown {
+		fmt.Fprintln(s.Out, strings.TrimRight("     "+line, " "))
+	}
+	if lines > 0 && len(shown) < len(all) {
+		s.say("  %s", left)
 	}
 }
 

@@ -14,8 +14,9 @@
 //
 // Each difference names the manager that owns the live value. A field that
 // someone removed has no owner any more: the API server forgets who removed it.
-// It is attributed only if exactly one imperative manager wrote beside it (in
-// the same parent) after our own last write, else the manager is left empty.
+// It is attributed to who owns the list or map around it as a whole, if someone
+// does, or else to the one imperative manager that wrote beside it (in the same
+// parent) after our own last write; else the manager is left empty.
 //
 // # Conflicts
 //

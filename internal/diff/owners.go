@@ -62,6 +62,9 @@ func owners(live map[string]any) []owner {
 // there it finds who seems to have removed it; see the package comment.
 func attribute(all []owner, l leaf) (owner, bool) {
 	if l.from == nil {
+		if o, ok := replacer(all, l.path); ok {
+			return o, true
+		}
 		return remover(all, l.path)
 	}
 	var best owner
@@ -76,6 +79,17 @@ func attribute(all []owner, l leaf) (owner, bool) {
 		}
 	}
 	return best, found
+}
+
+// replacer returns who owns, as a whole, the list or map that something is
+// missing from: they wrote it last, and left it out.
+func replacer(all []owner, path []segment) (owner, bool) {
+	for _, o := range all {
+		if !o.ours() && owns(o.fields, path) {
+			return o, true
+		}
+	}
+	return owner{}, false
 }
 
 // remover returns the only imperative manager that wrote beside path after we

@@ -10,7 +10,7 @@ import (
 
 // What one object shows on a terminal at most.
 const (
-	createFields = 12  // the rest of a new object is in the repo
+	createFields = 12  // of a new object, if asked for; the rest is in the repo
 	updateFields = 100 // the rest is in the JSON
 	fieldLines   = 40  // of one value that has many lines
 	valueWidth   = 160 // bytes of a value on one line
@@ -30,10 +30,17 @@ func (p *printer) planText(plan core.Plan) {
 	if plan.Empty() {
 		return
 	}
+	detailed := true // the object before has lines of its own
 	for _, c := range plan.Changes {
-		p.line("")
+		before := detailed
+		if detailed = p.detailed(c); before || detailed {
+			p.line("")
+		}
 		w := wordOf(c.Action)
 		p.heading(w.color, w.sign+" "+pad(verb(c), 8), c)
+		if !detailed {
+			continue
+		}
 		p.notes(c)
 		p.fields(c, func(f core.FieldChange) string {
 			from, to := values(f)
@@ -47,6 +54,15 @@ func (p *printer) planText(plan core.Plan) {
 	p.line("")
 	p.line("%s", p.paint(bold, counts(plan, nil)))
 	p.line("%s", p.paint(dim, "plan "+oneLine(plan.Hash)))
+}
+
+// detailed reports whether an object has more than its line. What a new object
+// holds is in the repo, and stands here only if asked for.
+func (p *printer) detailed(c core.Change) bool {
+	if c.Action == core.ActionCreate && !p.Verbose {
+		return false
+	}
+	return c.Reason != "" || c.Unchecked != "" || len(c.Fields) > 0
 }
 
 // DriftText writes drift for a terminal: what left the declared state, how, and

@@ -19,18 +19,7 @@ func ReportText(w io.Writer, r core.Report, s Style) error {
 	}
 	p.line("%s", p.paint(bold, title))
 	p.line("in force  %s", subject(r.Revision))
-	for _, f := range r.Errors {
-		p.line("%s %s: %s", p.paint(removed, "error"), oneLine(string(f.Stage)), oneLine(f.Msg))
-	}
-	if r.Refused != nil {
-		p.line("")
-		p.verdictText(*r.Refused)
-	}
-	if len(r.Problems) > 0 {
-		p.line("")
-		p.line("%s", p.paint(bold, plural(len(r.Problems), "problem")))
-		p.problemsText(r.Problems)
-	}
+	p.wrong(r)
 	if r.Plan != nil {
 		p.line("")
 		p.planText(*r.Plan)
@@ -44,4 +33,37 @@ func ReportText(w io.Writer, r core.Report, s Style) error {
 		p.resultText(*r.Result)
 	}
 	return p.flush(w)
+}
+
+// AppliedText writes what one pass of apply did, for a terminal: what it put
+// back field by field, the rest an object a line.
+func AppliedText(w io.Writer, r core.Report, s Style) error {
+	p := printer{Style: s}
+	p.line("%s", p.paint(bold, "Apply "+subject(r.Revision)))
+	p.wrong(r)
+	if r.Drift != nil && !r.Drift.Empty() {
+		p.line("")
+		p.driftText(*r.Drift)
+	}
+	if r.Result != nil {
+		p.line("")
+		p.resultText(*r.Result)
+	}
+	return p.flush(w)
+}
+
+// wrong is what kept a pass from obeying the repo as it stands.
+func (p *printer) wrong(r core.Report) {
+	for _, f := range r.Errors {
+		p.line("%s %s: %s", p.paint(removed, "error"), oneLine(string(f.Stage)), oneLine(f.Msg))
+	}
+	if r.Refused != nil {
+		p.line("")
+		p.verdictText(*r.Refused)
+	}
+	if len(r.Problems) > 0 {
+		p.line("")
+		p.line("%s", p.paint(bold, plural(len(r.Problems), "problem")))
+		p.problemsText(r.Problems)
+	}
 }

@@ -33,8 +33,10 @@ func (p *printer) resultText(r core.Result) {
 	for _, o := range r.Outcomes {
 		p.outcome(string(o.Status), statusColor(o.Status), o)
 	}
-	for _, o := range r.NotReady {
-		p.outcome("not ready", warned, o)
+	if p.Verbose {
+		for _, o := range r.NotReady {
+			p.outcome("not ready", warned, o)
+		}
 	}
 	if len(r.Outcomes)+len(r.NotReady) > 0 {
 		p.line("")
@@ -68,7 +70,7 @@ func resultCounts(r core.Result) string {
 		}
 	}
 	if n := len(r.NotReady); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d not ready", n))
+		parts = append(parts, fmt.Sprintf("%d not ready yet", n))
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "nothing to do")

@@ -11,8 +11,9 @@ import (
 
 // A Style says how text for a terminal looks.
 type Style struct {
-	Color bool      // ANSI colours
-	Now   time.Time // ages are told from it; zero: points in time are
+	Color   bool      // ANSI colours
+	Now     time.Time // ages are told from it; zero: points in time are
+	Verbose bool      // the fields of new objects, and every object that is not ready
 }
 
 // The colours, by meaning.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/git"
@@ -36,7 +37,7 @@ func Open(opts Options) (*Source, error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	repo, err := git.Open(filepath.Join(opts.Dir, "objects"), opts.Remote, git.Limits{})
+	repo, err := git.Open(filepath.Join(opts.Dir, "objects"), opts.Remote, git.Limits{Commits: opts.Anchor.Commits})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func Open(opts Options) (*Source, error) {
 // Advance implements reconcile.Source.
 func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, error) {
 	inForce := s.Accepted()
-	tip, err := s.repo.Fetch(ctx, s.opts.Ref)
+	tip, err := s.fetch(ctx, s.opts.Ref)
 	if err != nil {
 		return inForce, nil, err
 	}
@@ -92,7 +93,7 @@ func (s *Source) Accepted() core.Revision {
 
 // Fetch brings a ref's commits here and returns its tip. It accepts nothing.
 func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
-	return s.repo.Fetch(ctx, ref)
+	return s.fetch(ctx, ref)
 }
 
 // Judge says whether the commits from a revision, or from the introduction if
@@ -110,7 +111,7 @@ func (s *Source) Resolve(ctx context.Context, name string) (string, error) {
 // the branch's tip, judged from the last accepted revision on; any other is
 // judged from the introduction on, since it may be an old one. It accepts nothing.
 func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Verdict, error) {
-	tip, err := s.repo.Fetch(ctx, s.opts.Ref)
+	tip, err := s.fetch(ctx, s.opts.Ref)
 	if err != nil {
 		return core.Revision{}, core.Verdict{}, err
 	}
@@ -132,6 +133,16 @@ func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Ver
 
 // Tree implements reconcile.Source.
 func (s *Source) Tree(rev core.Revision) (core.Tree, error) { return s.repo.Tree(rev) }
+
+// fetchTimeout bounds one fetch: a remote that trickles must not stop the loop.
+const fetchTimeout = 5 * time.Minute
+
+// fetch brings a ref's commits here.
+func (s *Source) fetch(ctx context.Context, ref string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	return s.repo.Fetch(ctx, ref)
+}
 
 // revision describes an accepted commit.
 func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error) {
@@ -159,13 +170,13 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 		return p, errors.New("no revision was ever accepted, so there is nothing to compare a proposal with")
 	}
 	var err error
-	if p.Head, err = s.repo.Fetch(ctx, ref); err != nil {
+	if p.Head, err = s.fetch(ctx, ref); err != nil {
 		return p, err
 	}
 	if p.Tree, p.Conflicts, err = s.repo.Merge(ctx, p.Base.Commit, p.Head); err != nil {
 		return p, err
 	}
-	p.Verdict, err = s.Judge(ctx, p.Base.Commit, p.Head)
+	p.Verdict, err = s.verifier.VerifyProposal(ctx, s.repo, p.Base.Commit, p.Head)
 	return p, err
 }
 

@@ -136,7 +136,7 @@ func updateNodeStatus(ctx context.Context, client kubernetes.Interface, name str
 		if err := change(&node.Status); err != nil {
 			return err
 		}
-		_, err = client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+		_, err = client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{FieldManager: "kubelet"})
 		return err
 	})
 }
