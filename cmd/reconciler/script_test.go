@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 
 	"prumo.dev/prumo/examples"
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/test/cluster"
 	"prumo.dev/prumo/test/fixtures"
 	"prumo.dev/prumo/test/forge"
@@ -54,6 +55,7 @@ func TestMain(m *testing.M) {
 //	live absent KIND NS NAME     fail if it exists
 //	live patch KIND NS NAME MANAGER JSON   change it as somebody (merge patch)
 //	live delete KIND NS NAME     delete it
+//	hash                         plan, and set $HASH to the plan's hash
 //	losegpu NODE N               take GPUs out of a machine
 //	bigfile FILE N               make a file of N MiB
 //
@@ -83,6 +85,7 @@ func TestScripts(t *testing.T) {
 			"comment": command((*world).cmdComment),
 			"live":    command((*world).cmdLive),
 			"bigfile": command((*world).cmdBigFile),
+			"hash":    command((*world).cmdHash),
 			"losegpu": command((*world).cmdLoseGPU),
 		},
 	})
@@ -241,6 +244,16 @@ func (w *world) cmdLoseGPU(_ *testscript.TestScript, args []string) error {
 	ctx, cancel := bounded()
 	defer cancel()
 	return w.cluster.LoseGPU(ctx, args[0], n)
+}
+
+func (w *world) cmdHash(ts *testscript.TestScript, _ []string) error {
+	_ = ts.Exec("reconciler", "plan", "-o", "json", "--config", ts.Getenv("CONFIG")) // exit code 2: changes
+	var rep core.Report
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &rep); err != nil {
+		return err
+	}
+	ts.Setenv("HASH", rep.Plan.Hash)
+	return nil
 }
 
 func (w *world) cmdBigFile(ts *testscript.TestScript, args []string) error {

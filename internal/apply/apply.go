@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -71,7 +72,7 @@ func newPass(a *Applier, plan core.Plan) *pass {
 		creates:  map[string]int{},
 	}
 	for i, c := range plan.Changes {
-		p.outcomes[i] = core.Outcome{ID: c.ID, Spec: c.Spec, Action: c.Action}
+		p.outcomes[i] = core.Outcome{ID: c.ID, Spec: c.Spec, Action: cmp.Or(c.Wanted, c.Action)}
 		p.outcomes[i].Status, p.outcomes[i].Reason = untried(c)
 		if c.ID.Group == "" && c.ID.Kind == "Namespace" && c.Live == nil {
 			p.creates[c.ID.Name] = i

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -51,6 +52,8 @@ func load(opts Options) (*rest.Config, error) {
 	}
 	cfg, err := loader.ClientConfig()
 	switch {
+	case clientcmd.IsEmptyConfig(err) && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
+		return nil, fmt.Errorf("there is no usable kubeconfig at %s: check KUBECONFIG", os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
 	case clientcmd.IsEmptyConfig(err):
 		return nil, errors.New("no cluster is configured: give --kubeconfig, set KUBECONFIG, or run in a pod with a ServiceAccount")
 	case err != nil:

@@ -56,7 +56,7 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 		{"unknown context", cluster.Options{Kubeconfig: good, Context: "prod", Instance: "i"}, `no context "prod": it has lab, test`},
 		{"unknown current context", cluster.Options{Kubeconfig: write("current", fmt.Sprintf(kubeconfig, "gone")), Instance: "i"}, `current context "gone" is not in it`},
 		{"not a kubeconfig", cluster.Options{Kubeconfig: write("bad", "{{"), Instance: "i"}, "read the kubeconfig: "},
-		{"nothing", cluster.Options{Instance: "i"}, "no cluster is configured"},
+		{"nothing", cluster.Options{Instance: "i"}, "there is no usable kubeconfig at " + dir},
 		{"no instance", cluster.Options{Kubeconfig: good}, "the instance has no name"},
 		{"bad instance", cluster.Options{Kubeconfig: good, Instance: "a/b,c"}, "cannot be a label value"},
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 )
@@ -297,18 +298,19 @@ type FieldChange struct {
 
 // A Change is what a plan does to one object, and why.
 type Change struct {
-	ID        ObjectID      `json:"object"`
-	Spec      SpecID        `json:"spec,omitzero"`
-	Pos       Pos           `json:"pos,omitzero"`
-	Action    Action        `json:"action"`
-	Wanted    Action        `json:"wanted,omitempty"` // with Hold: the action that waits
-	Class     DriftClass    `json:"class,omitempty"`  // what it is if its cause is not a commit
-	Mode      DriftMode     `json:"mode,omitempty"`
-	Risk      Risk          `json:"risk"`
-	Fields    []FieldChange `json:"fields,omitempty"`
-	Conflicts []Conflict    `json:"conflicts,omitempty"`
-	Reason    string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
-	Unchecked string        `json:"unchecked,omitempty"` // see Observed.Unchecked
+	ID         ObjectID      `json:"object"`
+	Spec       SpecID        `json:"spec,omitzero"`
+	Pos        Pos           `json:"pos,omitzero"`
+	Action     Action        `json:"action"`
+	Wanted     Action        `json:"wanted,omitempty"`     // with Hold: the action that waits
+	Approvable bool          `json:"approvable,omitempty"` // with Hold: an approval of the plan's hash lets it go on
+	Class      DriftClass    `json:"class,omitempty"`      // what it is if its cause is not a commit
+	Mode       DriftMode     `json:"mode,omitempty"`
+	Risk       Risk          `json:"risk"`
+	Fields     []FieldChange `json:"fields,omitempty"`
+	Conflicts  []Conflict    `json:"conflicts,omitempty"`
+	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
+	Unchecked  string        `json:"unchecked,omitempty"` // see Observed.Unchecked
 
 	// What apply needs; never printed.
 	Manifest        map[string]any `json:"-"` // what is sent
@@ -333,13 +335,17 @@ func (p Plan) Empty() bool { return len(p.Changes) == 0 }
 func (p Plan) Count(actions ...Action) int {
 	n := 0
 	for _, c := range p.Changes {
-		for _, a := range actions {
-			if c.Action == a {
-				n++
-			}
+		if slices.Contains(actions, c.Action) {
+			n++
 		}
 	}
 	return n
+}
+
+// Approvable reports whether an approval of the plan's hash would release
+// anything that it holds.
+func (p Plan) Approvable() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Approvable })
 }
 
 // A Status is how an action on one object ended.

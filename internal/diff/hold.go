@@ -10,7 +10,7 @@ import (
 )
 
 // hold turns what may not be done without asking into ActionHold, unless the
-// plan of this hash is approved.
+// plan of this hash is approved. What Options.Hold forbids no approval allows.
 func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
 	all := holdAll(drafts, obs, opts)
 	for i := range drafts {
@@ -27,11 +27,14 @@ func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
 		}
 		switch {
 		case why == "":
+		case opts.Hold != "" && why == all:
+			d.Wanted, d.Action = d.Action, core.ActionHold
+			d.note(why) // nobody can approve what nobody can know
 		case opts.Approved == hash:
 			d.note("approved")
 		default:
-			d.Wanted, d.Action = d.Action, core.ActionHold
-			d.note(why + "; to approve: reconciler apply --approve " + hash)
+			d.Wanted, d.Action, d.Approvable = d.Action, core.ActionHold, true
+			d.note(why)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func TestOrphans(t *testing.T) {
 		{"adopted", orphanOf(t, "v1", "ConfigMap", "lab", "x", core.OriginAdopted), core.ActionRelease, "", "the object stays"},
 		{"origin unknown", orphanOf(t, "v1", "ConfigMap", "lab", "x", ""), core.ActionRelease, "", "the object stays"},
 		{"Node", orphanOf(t, "v1", "Node", "", "x", core.OriginCreated), core.ActionRelease, "", "the Node stays"},
-		{"Namespace", orphanOf(t, "v1", "Namespace", "", "x", core.OriginCreated), hold, core.ActionDelete, "reconciler apply --approve "},
+		{"Namespace", orphanOf(t, "v1", "Namespace", "", "x", core.OriginCreated), hold, core.ActionDelete, "needs an approval"},
 		{"CRD", orphanOf(t, "apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "x", core.OriginCreated), hold, core.ActionDelete, "needs an approval"},
 		{"PV", orphanOf(t, "v1", "PersistentVolume", "", "x", core.OriginCreated), hold, core.ActionDelete, "needs an approval"},
 		{"PVC", orphanOf(t, "v1", "PersistentVolumeClaim", "lab", "x", core.OriginCreated), hold, core.ActionDelete, "needs an approval"},
@@ -101,7 +101,6 @@ func TestHold(t *testing.T) {
 		{"a tenth of many", 90, 10, Options{}, false, ""},
 		{"more than a tenth of many", 89, 11, Options{}, true, "11 of 100"},
 		{"nothing is wanted", 0, 1, Options{}, true, "renders to nothing at all"},
-		{"the caller says so", 100, 1, Options{Hold: "the repo has problems"}, true, "nothing is deleted now: the repo has problems"},
 		{"own limits", 100, 2, Options{MaxDelete: 1, MaxDeleteShare: 0.01}, true, "2 of 102"},
 		{"none at all", 100, 1, Options{MaxDelete: -1, MaxDeleteShare: -1}, true, "more than the 0"},
 	}
@@ -116,8 +115,8 @@ func TestHold(t *testing.T) {
 			if c := p.Changes[0]; !strings.Contains(c.Reason, tt.reason) {
 				t.Errorf("got reason %q, want %q in it", c.Reason, tt.reason)
 			}
-			if tt.held && !strings.Contains(p.Changes[0].Reason, "reconciler apply --approve "+p.Hash) {
-				t.Errorf("the reason does not say how to approve: %s", p.Changes[0].Reason)
+			if p.Approvable() != tt.held {
+				t.Errorf("approvable: %v, want %v", p.Approvable(), tt.held)
 			}
 			// The hash of the held plan releases it, and no other does.
 			tt.opts.Approved = p.Hash
@@ -235,5 +234,24 @@ func TestOrder(t *testing.T) {
 	slices.Reverse(obs.Orphans)
 	if d := cmp.Diff(want, order(Make(core.Revision{}, obs, Options{}))); d != "" {
 		t.Errorf("order depends on the input (-want +got):\n%s", d)
+	}
+}
+
+// TestHoldWhatNobodyCanApprove has a caller who does not know what is wanted:
+// nothing goes, not even what the hash of the plan approves.
+func TestHoldWhatNobodyCanApprove(t *testing.T) {
+	obs := core.Observation{Objects: inOrder(t, 100), Orphans: configMaps(t, 1)}
+	opts := Options{Hold: "the repo has problems"}
+	p := Make(core.Revision{}, obs, opts)
+	opts.Approved = p.Hash
+	c := one(t, Make(core.Revision{}, obs, opts))
+	if c.Action != core.ActionHold || c.Wanted != core.ActionDelete {
+		t.Errorf("got %s (%s), want a held deletion", c.Action, c.Wanted)
+	}
+	if p.Approvable() || c.Approvable {
+		t.Error("an approval is offered")
+	}
+	if !strings.HasSuffix(c.Reason, "nothing is deleted now: the repo has problems") {
+		t.Errorf("reason %q, want it to end with why", c.Reason)
 	}
 }

@@ -17,7 +17,7 @@ const (
 // Options say what a plan may do without asking.
 type Options struct {
 	// Approved is the hash of a plan that a person approved. A plan with that hash
-	// holds nothing back.
+	// holds nothing back but for Hold.
 	Approved string
 
 	// Hold says why nothing may be deleted or released now, such as "the repo has

@@ -68,7 +68,9 @@ func (d *dirFS) check(name string, info fs.FileInfo) error {
 	return bad
 }
 
-// ReadDir fails if any entry is refused, so that no walk passes it over.
+// ReadDir fails if any name is refused, so that no walk passes it over. Links and
+// odd files are listed as what they are, and refused when they are opened: one of
+// them does not hide what lies beside it.
 func (d *dirFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	info, err := d.Stat(name)
 	if err != nil {
@@ -87,8 +89,9 @@ func (d *dirFS) ReadDir(name string) ([]fs.DirEntry, error) {
 		if e.Name() == ".git" {
 			continue
 		}
-		if _, err := d.Stat(path.Join(name, e.Name())); err != nil && len(bad) < maxBad {
-			bad = append(bad, err)
+		if b := checkName(e.Name()); b != nil && len(bad) < maxBad {
+			b.Path = path.Join(name, e.Name())
+			bad = append(bad, b)
 		}
 		entries = append(entries, e)
 	}

@@ -150,6 +150,10 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want)})
 	caused, drift := diff.Split(plan, before, want)
 	rep.Plan, rep.Drift = &caused, &drift
+	if r.Approved != "" && r.Approved != plan.Hash {
+		return core.Plan{}, want, at(core.StagePlan, fmt.Errorf(
+			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
+	}
 	return correctOnly(plan, drift), want, nil
 }
 

@@ -188,6 +188,9 @@ func (in CommentInput) tail() string {
 	}
 	if in.Plan != nil && in.Plan.Hash != "" {
 		parts = append(parts, "plan "+code(short(in.Plan.Hash, 64)))
+		if in.Plan.Approvable() {
+			parts = append(parts, "what is held waits for "+code("reconciler apply --approve HASH")+" of the plan after the merge")
+		}
 	}
 	if in.Link != "" {
 		parts = append(parts, "whole plan: "+code(short(in.Link, nameWidth)))

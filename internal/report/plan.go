@@ -54,6 +54,14 @@ func (p *printer) planText(plan core.Plan) {
 	p.line("")
 	p.line("%s", p.paint(bold, counts(plan, nil)))
 	p.line("%s", p.paint(dim, "plan "+oneLine(plan.Hash)))
+	p.approval(plan)
+}
+
+// approval says how to let go on what a plan holds.
+func (p *printer) approval(plan core.Plan) {
+	if plan.Approvable() {
+		p.line("%s", p.paint(warned, "to carry out what is held: reconciler apply --approve "+oneLine(plan.Hash)))
+	}
 }
 
 // detailed reports whether an object has more than its line. What a new object
@@ -93,6 +101,7 @@ func (p *printer) driftText(drift core.Plan) {
 	}
 	p.line("")
 	p.line("%s", p.paint(bold, driftCounts(drift)))
+	p.approval(drift)
 }
 
 // classes in the order in which they are counted.

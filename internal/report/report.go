@@ -49,6 +49,9 @@ func AppliedText(w io.Writer, r core.Report, s Style) error {
 		p.line("")
 		p.resultText(*r.Result)
 	}
+	if r.Plan != nil {
+		p.approval(*r.Plan)
+	}
 	return p.flush(w)
 }
 

@@ -54,7 +54,6 @@ func samplePlan() core.Plan {
 	pool, poolAt := specAt("GPUPool", "h100", "pools/h100.cue", 12)
 	tool, toolAt := specAt("MLTool", "mlflow", "tools/mlflow.yaml", 1)
 	node, nodeAt := specAt("Node", "gpu-01", "nodes/rack-a.cue", 40)
-	approve := "; to approve: reconciler apply --approve " + planSum
 	return core.Plan{Revision: rev, Unchanged: 14, Hash: planSum, Changes: []core.Change{
 		{ID: core.ObjectID{Kind: "Namespace", Name: "mlflow"}, Spec: tool, Pos: toolAt, Action: core.ActionCreate, Class: core.DriftDeleted,
 			Fields: []core.FieldChange{{Path: `.metadata.labels["prumo.dev/team"]`, To: "vision"}}},
@@ -71,12 +70,12 @@ func samplePlan() core.Plan {
 			}},
 		{ID: core.ObjectID{Group: "apps", Kind: "Deployment", Namespace: "mlflow", Name: "mlflow"}, Spec: tool, Pos: toolAt, Action: core.ActionHold,
 			Wanted: core.ActionReplace, Class: core.DriftEdited, Risk: core.RiskDestructive,
-			Reason: ".spec.selector.matchLabels.app cannot be changed in place: the object is deleted and made anew; replacing needs an approval" + approve,
+			Reason: ".spec.selector.matchLabels.app cannot be changed in place: the object is deleted and made anew; replacing needs an approval", Approvable: true,
 			Fields: []core.FieldChange{{Path: ".spec.selector.matchLabels.app", From: "a", To: "b"}}},
 		{ID: core.ObjectID{Group: "kueue.x-k8s.io", Kind: "LocalQueue", Namespace: "vision", Name: "h100"}, Spec: pool, Pos: poolAt, Action: core.ActionBlocked,
 			Class: core.DriftBlocked, Mode: core.DriftReport, Reason: "the cluster does not serve kueue.x-k8s.io/v1beta2 LocalQueue: install what provides it"},
 		{ID: core.ObjectID{Kind: "PersistentVolume", Name: "old"}, Action: core.ActionHold, Wanted: core.ActionDelete, Class: core.DriftOrphan,
-			Risk: core.RiskDestructive, Reason: "nothing renders it any more; deleting a PersistentVolume needs an approval: what is in it goes with it" + approve},
+			Risk: core.RiskDestructive, Reason: "nothing renders it any more; deleting a PersistentVolume needs an approval: what is in it goes with it", Approvable: true},
 		{ID: core.ObjectID{Kind: "Service", Namespace: "old", Name: "web"}, Action: core.ActionDelete, Class: core.DriftOrphan, Risk: core.RiskDestructive,
 			Reason: "nothing renders it any more"},
 		{ID: core.ObjectID{Kind: "Node", Name: "gpu-09"}, Action: core.ActionRelease, Class: core.DriftOrphan, Reason: "nothing renders it any more; the Node stays"},
