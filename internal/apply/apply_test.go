@@ -245,7 +245,7 @@ func TestNothingIsDoneThatWaits(t *testing.T) {
 		}
 	}
 	result := w.apply(t, plan)
-	want := []string{"blocked ConfigMap/blocked blocked", "create ConfigMap/ignored skipped", "create ConfigMap/reported skipped", "hold ConfigMap/held held", "observe ConfigMap/observed skipped"}
+	want := []string{"blocked ConfigMap/blocked blocked", "create ConfigMap/held held", "create ConfigMap/ignored skipped", "create ConfigMap/reported skipped", "observe ConfigMap/observed skipped"}
 	if diff := cmp.Diff(want, told(result)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
