@@ -16,6 +16,7 @@ type charter struct {
 	// direct bans imports of the package itself, deep whatever these bring along.
 	direct, deep []string
 	why          string
+	but          string // allowed all the same
 }
 
 const (
@@ -28,24 +29,53 @@ const (
 )
 
 var charters = []charter{
-	{"internal/core", []string{"."}, nil, "the words must not know what uses them: standard library only"},
-	{"internal/config", []string{own + "/internal"}, nil, "the file's shape must not know what its values are used for"},
-	{"internal/git", nil, []string{cue, "k8s.io", client}, "fetching and parsing must not know what the files mean"},
-	{"internal/trust", []string{gogit}, []string{cue, client, runtime}, "who may be obeyed must not depend on what is asked"},
-	{"internal/source", []string{gogit}, []string{cue, client, runtime}, "a verified history must not depend on what is in it"},
-	{"internal/render", []string{"os", "net", "net/http"}, []string{client, runtime, gogit}, "rendering runs nothing, reads nothing but the tree, and asks nobody"},
-	{"internal/sandbox", nil, []string{cue, client, runtime, gogit}, "the border must not share code with what it bounds"},
-	{"internal/cluster", nil, []string{cue, gogit}, "a cluster must not know where objects come from"},
-	{"internal/diff", []string{"net", "net/http", "os"}, []string{cue, client, runtime, gogit}, "what would change is a pure function of two states"},
-	{"internal/report", []string{"net", "net/http", "os"}, []string{cue, client, runtime, gogit}, "a text is a pure function of what it tells"},
-	{"internal/apply", []string{own + "/internal/diff"}, []string{cue, gogit}, "a plan is carried out, not made again"},
-	{"internal/forge", nil, []string{cue, client, runtime, "k8s.io", gogit}, "a forge delivers a text, whatever it says"},
-	{"internal/reconcile", []string{own + "/internal/git", own + "/internal/trust", own + "/internal/render", own + "/internal/cluster", own + "/internal/apply"},
-		[]string{cue, client, runtime, gogit, cosign}, "the order of things must be readable and testable without any of them"},
-	{"test/cluster", []string{own + "/internal"}, nil, "what tests run on must not contain what they test"},
-	{"test/gitrepo", []string{own}, nil, "people who write commits do not use our code"},
-	{"test/forge", []string{own + "/internal/reconcile", own + "/internal/report"}, nil, "a server must not know its client's reasons"},
-	{"cmd/reconciler", []string{cue, gogit, client, runtime, cosign}, nil, "flags, wiring and signals only"},
+	{pkg: "internal/core", direct: []string{"."}, why: "the words must not know what uses them: standard library only"},
+	{pkg: "internal/config", direct: []string{own}, but: own + "/internal/core", why: "the file's shape must not know what its values are used for"},
+	{pkg: "internal/git",
+		deep: []string{cue, "k8s.io", client},
+		why:  "fetching and parsing must not know what the files mean"},
+	{pkg: "internal/trust", direct: []string{gogit},
+		deep: []string{cue, client, runtime},
+		why:  "who may be obeyed must not depend on what is asked"},
+	{pkg: "internal/source", direct: []string{gogit},
+		deep: []string{cue, client, runtime},
+		why:  "a verified history must not depend on what is in it"},
+	{pkg: "internal/render", direct: []string{"os", "net", "net/http"},
+		deep: []string{client, runtime, gogit},
+		why:  "rendering runs nothing, reads nothing but the tree, and asks nobody"},
+	{pkg: "internal/sandbox",
+		deep: []string{cue, client, runtime, gogit},
+		why:  "the border must not share code with what it bounds"},
+	{pkg: "internal/cluster",
+		deep: []string{cue, gogit},
+		why:  "a cluster must not know where objects come from"},
+	{pkg: "internal/diff", direct: []string{"net", "net/http", "os"},
+		deep: []string{cue, client, runtime, gogit},
+		why:  "what would change is a pure function of two states"},
+	{pkg: "internal/report", direct: []string{"net", "net/http", "os"},
+		deep: []string{cue, client, runtime, gogit},
+		why:  "a text is a pure function of what it tells"},
+	{pkg: "internal/apply", direct: []string{own + "/internal/diff"},
+		deep: []string{cue, gogit},
+		why:  "a plan is carried out, not made again"},
+	{pkg: "internal/forge",
+		deep: []string{cue, client, runtime, "k8s.io", gogit},
+		why:  "a forge delivers a text, whatever it says"},
+	{pkg: "internal/reconcile", direct: []string{own + "/internal/git", own + "/internal/trust", own + "/internal/render", own + "/internal/cluster", own + "/internal/apply"},
+		deep: []string{cue, client, runtime, gogit, cosign},
+		why:  "the order of things must be readable and testable without any of them"},
+	{pkg: "test/cluster", direct: []string{own + "/internal"},
+		why: "what tests run on must not contain what they test"},
+	{pkg: "test/gitrepo", direct: []string{own},
+		why: "people who write commits do not use our code"},
+	{pkg: "test/gitserver", direct: []string{own},
+		why: "servers that are fetched from do not use our code"},
+	{pkg: "test/lab", direct: []string{own + "/internal"},
+		why: "people who write an infra repo do not use our code"},
+	{pkg: "test/forge", direct: []string{own + "/internal/reconcile", own + "/internal/report"},
+		why: "a server must not know its client's reasons"},
+	{pkg: "cmd/reconciler", direct: []string{cue, gogit, client, runtime, cosign},
+		why: "flags, wiring and signals only"},
 }
 
 // TestCharters checks each charter against what the packages import.
@@ -59,7 +89,7 @@ func TestCharters(t *testing.T) {
 			continue
 		}
 		for _, imp := range direct {
-			if banned := match(imp, c.direct); banned != "" {
+			if banned := match(imp, c.direct); banned != "" && imp != c.but {
 				t.Errorf("%s imports %s: %s", c.pkg, imp, c.why)
 			}
 		}
