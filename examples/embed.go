@@ -1,4 +1,3 @@
-// Package examples embeds the infra repo that the demo tells its story with.
 package examples
 
 import (

@@ -76,7 +76,7 @@ func printDrift(cmd *cobra.Command, format string, rep core.Report) error {
 	case "json":
 		err = report.JSON(out, rep)
 	case "markdown":
-		err = report.ReportMarkdown(out, rep, style(cmd, out))
+		err = report.DriftMarkdown(out, *rep.Drift)
 	default:
 		err = report.DriftText(out, *rep.Drift, style(cmd, out))
 	}

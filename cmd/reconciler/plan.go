@@ -77,7 +77,9 @@ func printPlan(cmd *cobra.Command, format string, rep core.Report) error {
 	case "json":
 		err = report.JSON(out, rep)
 	case "markdown":
-		err = report.ReportMarkdown(out, rep, style(cmd, out))
+		if err = report.PlanMarkdown(out, *rep.Plan); err == nil && !rep.Drift.Empty() {
+			err = report.DriftMarkdown(out, *rep.Drift)
+		}
 	default:
 		err = planText(cmd, rep)
 	}

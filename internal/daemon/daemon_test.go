@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,19 +24,34 @@ import (
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/daemon"
+	"prumo.dev/prumo/internal/render"
+	"prumo.dev/prumo/internal/sandbox"
 	"prumo.dev/prumo/test/cluster"
 	"prumo.dev/prumo/test/cluster/clustertest"
 	"prumo.dev/prumo/test/fixtures"
+	"prumo.dev/prumo/test/forge"
 	"prumo.dev/prumo/test/lab"
 )
 
-func TestMain(m *testing.M) { clustertest.Main(m) }
+// TestMain is also the child that renders pull requests: the daemon starts its
+// own program again, which here is the test.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
+		renderer, err := render.New(render.Options{})
+		if err != nil {
+			panic(err)
+		}
+		os.Exit(sandbox.Serve(context.Background(), renderer.Render))
+	}
+	clustertest.Main(m)
+}
 
 // A world is a daemon, its repo and its cluster.
 type world struct {
 	cluster *cluster.Cluster
 	admin   kubernetes.Interface
 	lab     *lab.Lab
+	forge   *forge.Server
 	cfg     *config.Config
 	url     string // of the daemon
 }
@@ -51,6 +67,7 @@ func TestDaemon(t *testing.T) {
 	}{
 		{"applies the signed repo", (*world).applies},
 		{"corrects an edit", (*world).corrects},
+		{"plans pull requests", (*world).plansPulls},
 		{"refuses an unsigned commit", (*world).refuses},
 		{"keeps a broken spec as it was", (*world).keepsBroken},
 		{"outlives its remote", (*world).outlivesRemote},
@@ -83,7 +100,15 @@ func newWorld(t *testing.T) *world {
 	if w.lab, err = lab.New(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.lab.WriteConfig(kubeconfig); err != nil {
+	w.forge = forge.NewServer(forge.Gitea)
+	t.Cleanup(w.forge.Close)
+	token := filepath.Join(w.lab.Dir, "forge-token")
+	if err := os.WriteFile(token, []byte(w.forge.Token("prumo")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = w.lab.WriteConfig(kubeconfig,
+		fmt.Sprintf("forge: {type: github, url: %q, repo: %q, tokenFile: forge-token, status: true}", w.forge.URL(), forge.Repo))
+	if err != nil {
 		t.Fatal(err)
 	}
 	cfg, problems, err := config.Load(w.lab.Config)
@@ -183,6 +208,51 @@ func (w *world) corrects(t *testing.T) {
 		}
 		if got := quota.Spec.Hard[gpus]; got.Value() != 4 {
 			return fmt.Errorf("quota is %v", &got)
+		}
+		return nil
+	})
+}
+
+// plansPulls opens a pull request and moves its head: one comment and a status
+// for each head, and a fork that gets neither.
+func (w *world) plansPulls(t *testing.T) {
+	base := w.lab.Repo.Head()
+	fork := w.forge.AddPull(forge.Pull{Title: "from elsewhere", Author: "mallory", HeadRef: "main", HeadSHA: base,
+		HeadRepo: "mallory/infra", BaseRef: "main", BaseSHA: base})
+	if err := w.lab.Repo.Branch("proposal"); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, "flo", func() error { return w.lab.Repo.Remove("tools/label-studio.yaml") })
+	pull := forge.Pull{Title: "no more labels", Author: "flo", HeadRef: "proposal", HeadSHA: w.lab.Repo.Head(), BaseRef: "main", BaseSHA: base}
+	pull = w.forge.Pull(w.forge.AddPull(pull))
+	w.untilComment(t, pull, "**5 to delete** · **3 held (3 delete)**", forge.Status{State: "success"})
+
+	w.commit(t, "", func() error { return w.lab.Repo.Remove("pools/clinical.yaml") })
+	pull.HeadSHA = w.lab.Repo.Head()
+	w.forge.SetPull(pull)
+	w.untilComment(t, pull, "refused: E-UNSIGNED", forge.Status{State: "failure"})
+
+	if comments := w.forge.Comments(fork); len(comments) > 0 {
+		t.Errorf("a fork's pull request was planned: %v", comments)
+	}
+	if err := w.lab.Repo.Checkout("main"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// untilComment waits until a pull request has one comment with a text, for its
+// present head, and that head the status.
+func (w *world) untilComment(t *testing.T, pull forge.Pull, text string, status forge.Status) {
+	t.Helper()
+	until(t, "the comment says "+text, func() error {
+		comments, statuses := w.forge.Comments(pull.Number), w.forge.Statuses(pull.HeadSHA)
+		switch {
+		case len(comments) != 1:
+			return fmt.Errorf("%d comments", len(comments))
+		case !strings.Contains(comments[0].Body, text) || !strings.Contains(comments[0].Body, "head="+pull.HeadSHA):
+			return errors.New(comments[0].Body)
+		case len(statuses) == 0 || statuses[len(statuses)-1].State != status.State:
+			return fmt.Errorf("statuses %+v", statuses)
 		}
 		return nil
 	})

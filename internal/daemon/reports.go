@@ -41,9 +41,7 @@ func (r *Reports) Report(_ context.Context, rep core.Report) error {
 		write func(io.Writer, core.Report) error
 	}{
 		{r.files.JSON, func(w io.Writer, rep core.Report) error { return report.JSON(w, rep) }},
-		{r.files.Markdown, func(w io.Writer, rep core.Report) error {
-			return report.ReportMarkdown(w, rep, report.Style{})
-		}},
+		{r.files.Markdown, report.ReportMarkdown},
 	} {
 		if f.name == "" {
 			continue

@@ -20,19 +20,19 @@ const (
 
 // PlanMarkdown writes a plan as Markdown: counts, what to look at, a table, and
 // the differences folded.
-func PlanMarkdown(w io.Writer, plan core.Plan, s Style) error {
+func PlanMarkdown(w io.Writer, plan core.Plan) error {
 	_, err := io.WriteString(w, "# Plan for "+prose(subject(plan.Revision))+"\n\n"+planMarkdown(plan))
 	return err
 }
 
 // DriftMarkdown writes drift as Markdown.
-func DriftMarkdown(w io.Writer, drift core.Plan, s Style) error {
+func DriftMarkdown(w io.Writer, drift core.Plan) error {
 	_, err := io.WriteString(w, "# Drift from "+prose(subject(drift.Revision))+"\n\n"+driftMarkdown(drift))
 	return err
 }
 
 // ReportMarkdown writes all that one pass found and did.
-func ReportMarkdown(w io.Writer, r core.Report, s Style) error {
+func ReportMarkdown(w io.Writer, r core.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Report of %s\n\nIn force: %s  \n", code(r.Instance), code(subject(r.Revision)))
 	if !r.Time.IsZero() {

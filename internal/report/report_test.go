@@ -130,19 +130,19 @@ func TestGolden(t *testing.T) {
 		"plan.txt":        func(w io.Writer) error { return PlanText(w, samplePlan(), plain) },
 		"plan-color.txt":  func(w io.Writer) error { return PlanText(w, samplePlan(), color) },
 		"plan-empty.txt":  func(w io.Writer) error { return PlanText(w, empty, plain) },
-		"plan.md":         func(w io.Writer) error { return PlanMarkdown(w, samplePlan(), plain) },
+		"plan.md":         func(w io.Writer) error { return PlanMarkdown(w, samplePlan()) },
 		"plan.json":       func(w io.Writer) error { return JSON(w, samplePlan()) },
 		"drift.txt":       func(w io.Writer) error { return DriftText(w, sampleDrift(), plain) },
 		"drift-empty.txt": func(w io.Writer) error { return DriftText(w, empty, plain) },
-		"drift.md":        func(w io.Writer) error { return DriftMarkdown(w, sampleDrift(), plain) },
+		"drift.md":        func(w io.Writer) error { return DriftMarkdown(w, sampleDrift()) },
 		"verdict.txt":     func(w io.Writer) error { return VerdictText(w, sampleVerdict(), plain) },
 		"verdict-ok.txt":  func(w io.Writer) error { return VerdictText(w, accepted, plain) },
 		"problems.txt":    func(w io.Writer) error { return ProblemsText(w, sampleProblems(), plain) },
 		"problems.github": func(w io.Writer) error { return ProblemsGitHub(w, sampleProblems()) },
 		"problems.sarif":  func(w io.Writer) error { return ProblemsSARIF(w, sampleProblems(), "v0.1.0") },
-		"result.txt":      func(w io.Writer) error { return ResultText(w, sampleResult(), plain) },
+		"applied.txt":     func(w io.Writer) error { return AppliedText(w, sampleReport(), plain) },
 		"report.txt":      func(w io.Writer) error { return ReportText(w, sampleReport(), plain) },
-		"report.md":       func(w io.Writer) error { return ReportMarkdown(w, sampleReport(), plain) },
+		"report.md":       func(w io.Writer) error { return ReportMarkdown(w, sampleReport()) },
 		"comment.md":      func(w io.Writer) error { return say(w, sampleComment()) },
 		"comment-bad.md":  func(w io.Writer) error { return say(w, badComment()) },
 		"comment-fault.md": func(w io.Writer) error {
@@ -190,7 +190,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 func TestWriteErrorsAreTold(t *testing.T) {
 	for name, err := range map[string]error{
 		"PlanText":     PlanText(brokenPipe{}, samplePlan(), Style{}),
-		"PlanMarkdown": PlanMarkdown(brokenPipe{}, samplePlan(), Style{}),
+		"PlanMarkdown": PlanMarkdown(brokenPipe{}, samplePlan()),
 		"JSON":         JSON(brokenPipe{}, samplePlan()),
 	} {
 		if err == nil {

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -21,14 +20,7 @@ var statuses = []struct {
 	{core.StatusSkipped, dim},
 }
 
-// ResultText writes what a plan became, for a terminal: one line an object, and
-// the counts last.
-func ResultText(w io.Writer, r core.Result, s Style) error {
-	p := printer{Style: s}
-	p.resultText(r)
-	return p.flush(w)
-}
-
+// resultText writes what a plan became: one line an object, and the counts last.
 func (p *printer) resultText(r core.Result) {
 	for _, o := range r.Outcomes {
 		p.outcome(string(o.Status), statusColor(o.Status), o)

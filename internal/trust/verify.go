@@ -31,26 +31,16 @@ type History interface {
 // A Verifier judges commits by an anchor. It is safe for concurrent use.
 type Verifier struct {
 	anchor *Anchor
-	now    func() time.Time
+	now    func() time.Time // counts as when a commit is first seen; what a commit says of its own date does not
 
 	mu       sync.Mutex
 	policies map[[32]byte]*Policy // by SHA-256 of the file
 	known    map[string]bool      // commits that descend from the introduction
 }
 
-// An Option changes a Verifier.
-type Option func(*Verifier)
-
-// WithClock sets the clock. Its time counts as when a commit is first seen, and
-// keys must be valid then; what a commit says of its own date does not count.
-func WithClock(now func() time.Time) Option { return func(v *Verifier) { v.now = now } }
-
 // NewVerifier returns a Verifier that starts at the anchor.
-func NewVerifier(anchor *Anchor, opts ...Option) *Verifier {
+func NewVerifier(anchor *Anchor) *Verifier {
 	v := &Verifier{anchor: anchor, now: time.Now}
-	for _, o := range opts {
-		o(v)
-	}
 	v.forget()
 	return v
 }

@@ -291,7 +291,9 @@ func (w *world) history(tips ...string) *git.Repo {
 }
 
 func (w *world) verifier() *Verifier {
-	return NewVerifier(w.anchor(), WithClock(func() time.Time { return noon }))
+	v := NewVerifier(w.anchor())
+	v.now = func() time.Time { return noon }
+	return v
 }
 
 // verify judges what to adds to from, as fetched from the world.

@@ -1,5 +1,3 @@
-// Package contract is what every forge must fulfil: the in-process ones of
-// test/forge, and a real Gitea.
 package contract
 
 import (

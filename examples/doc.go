@@ -1,0 +1,2 @@
+// Package examples embeds the infra repo that the demo tells its story with.
+package examples
