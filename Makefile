@@ -31,6 +31,10 @@ lint: ## gofmt, go vet, staticcheck, go mod tidy
 fuzz: ## each fuzz target for FUZZTIME
 	test/fuzz.sh
 
+.PHONY: mutate
+mutate: cluster ## break one check at a time: each must make a test fail
+	$(GO) run ./test/mutation
+
 .PHONY: cluster
 cluster: ## the control plane's binaries, in the user's cache folder
 	$(GO) run ./test/cluster/cmd/prumo-cluster build

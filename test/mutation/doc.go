@@ -1,0 +1,8 @@
+// Command mutation proves that the tests notice when a check is taken out: it
+// breaks one line at a time, as mutations.yaml lists them, runs the tests that
+// should fail, and fails itself if they do not. The source tree is not touched:
+// the broken file is given to go test as an overlay.
+//
+//	go run ./test/mutation           # all
+//	go run ./test/mutation prune     # those whose name holds "prune"
+package main
