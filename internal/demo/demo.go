@@ -94,9 +94,9 @@ What to try next:
 	fmt.Fprintf(s.Out, `
 All of it is still up. In another terminal:
   export KUBECONFIG=%s
-  kubectl get nodes -L prumo.dev/zone,prumo.dev/rack
+  kubectl get nodes -L infra.prumo.dev/zone,infra.prumo.dev/rack
   reconciler run --config %s
-  git -c core.sshCommand=false clone %s infra && cd infra
+  git clone %s infra && cd infra
   git config gpg.format ssh && git config user.signingkey %s
   (change something, git commit -S, git push, and watch the daemon)
 Ctrl-C here ends it and removes everything.

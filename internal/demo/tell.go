@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func (s *story) run(ctx context.Context, code, lines int, args ...string) error 
 	start := time.Now()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, s.exe, args...)
+	cmd.Args[0] = os.Args[0] // a program that is several by its name stays the one it is
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
