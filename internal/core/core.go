@@ -422,6 +422,27 @@ type Verdict struct {
 	Refusal *Refusal        `json:"refusal,omitempty"` // the first reason; nil: To is accepted
 }
 
+// A Requirement is one rule that a change of a path must satisfy.
+type Requirement struct {
+	Rule      string   `json:"rule"`
+	Policy    string   `json:"policy"`        // where the rule stands, for people
+	Ops       []string `json:"ops,omitempty"` // add, modify, delete; empty: all
+	Signers   []string `json:"signers"`       // principals, groups expanded; empty: those of a trust file that was not read
+	Threshold int      `json:"threshold"`     // how many of Signers must stand for the commit
+	By        []string `json:"by,omitempty"`  // those of Signers who stand for Explanation.Commit
+}
+
+// Missing is how many more signers the requirement needs.
+func (r Requirement) Missing() int { return max(0, r.Threshold-len(r.By)) }
+
+// An Explanation says who may change a path, and what a commit lacks.
+type Explanation struct {
+	Path         string         `json:"path"`
+	Requirements []Requirement  `json:"requirements"`      // all must be met; none: nobody may change the path
+	Commit       *CommitVerdict `json:"commit,omitempty"`  // the commit that was asked about
+	Changes      []string       `json:"changes,omitempty"` // what that commit does to the path: add, modify, delete
+}
+
 // A Proposal is what the tip of another branch would make of a revision.
 type Proposal struct {
 	Head      string   // full id of the tip

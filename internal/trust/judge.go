@@ -255,7 +255,11 @@ func (l law) allows(principal string, ch git.Change, a *Anchor) ([]string, *core
 
 // covers reports whether the rule speaks of a change.
 func (r rule) covers(ch git.Change) bool {
-	matches := func(g glob) bool { return g.match(ch.Path) }
-	return slices.ContainsFunc(r.paths, matches) && !slices.ContainsFunc(r.except, matches) &&
-		(len(r.ops) == 0 || slices.Contains(r.ops, string(ch.Op)))
+	return r.speaksOf(ch.Path) && (len(r.ops) == 0 || slices.Contains(r.ops, string(ch.Op)))
+}
+
+// speaksOf reports whether the rule is about a path, whatever is done to it.
+func (r rule) speaksOf(path string) bool {
+	matches := func(g glob) bool { return g.match(path) }
+	return slices.ContainsFunc(r.paths, matches) && !slices.ContainsFunc(r.except, matches)
 }

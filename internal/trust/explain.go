@@ -1,0 +1,92 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/git"
+)
+
+// Explain says who may change a path in a commit on top of parents, by the same
+// policies that Verify would judge that commit by. accepted is the revision that
+// was accepted last; empty means the introduction. A Refusal says why there is
+// no policy to explain.
+func (v *Verifier) Explain(ctx context.Context, h History, accepted, path string, parents ...string) ([]core.Requirement, *core.Refusal, error) {
+	w := v.walk(h)
+	if accepted == "" {
+		accepted = v.anchor.Introduction
+	}
+	var refusal *core.Refusal
+	var err error
+	if w.accepted, refusal, err = w.policy(ctx, accepted); refusal != nil || err != nil {
+		return nil, refusal, err
+	}
+	laws, refusal, err := w.laws(ctx, &git.Commit{Parents: parents})
+	if refusal != nil || err != nil {
+		return nil, refusal, err
+	}
+	var all []core.Requirement
+	for _, l := range laws {
+		for _, r := range l.Requirements(path, v.anchor) {
+			if r.Rule != ruleRoot {
+				r.Policy = l.where
+			} else if len(all) > 0 {
+				continue // the trust file is one, however many policies there are
+			}
+			all = append(all, r)
+		}
+	}
+	return all, nil, nil
+}
+
+// Requirements returns the rules that a change of a path must satisfy; none if
+// nobody may change it. Without an anchor the root principals stay unnamed.
+func (p *Policy) Requirements(path string, a *Anchor) []core.Requirement {
+	if _, policy := split([]git.Change{{Path: path}}); len(policy) > 0 {
+		root := core.Requirement{Rule: ruleRoot, Policy: "the trust file", Threshold: 1}
+		if a != nil {
+			root.Signers = slices.Clone(a.roots)
+		}
+		return []core.Requirement{root}
+	}
+	var out []core.Requirement
+	for _, r := range p.rules {
+		if r.speaksOf(path) {
+			out = append(out, core.Requirement{Rule: r.name, Policy: PolicyPath, Ops: slices.Clone(r.ops),
+				Signers: slices.Clone(r.signers), Threshold: 1})
+		}
+	}
+	return out
+}
+
+// Meet marks what of the requirements a commit meets that does ops to the path,
+// and drops those that do not speak of them. Without ops all are kept.
+func Meet(all []core.Requirement, ops []string, line core.CommitVerdict) []core.Requirement {
+	var out []core.Requirement
+	for _, r := range all {
+		if len(ops) > 0 && len(r.Ops) > 0 && !slices.ContainsFunc(ops, func(op string) bool { return slices.Contains(r.Ops, op) }) {
+			continue
+		}
+		if slices.Contains(r.Signers, line.Signer) {
+			r.By = []string{line.Signer}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// CleanPath returns a path as rules see it, from the root of the repo, or says
+// why no rule can speak of it.
+func CleanPath(path string) (string, error) {
+	path = strings.TrimPrefix(path, "./")
+	switch {
+	case path == "" || strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/"):
+		return "", errors.New("give the path of a file from the root of the repo, such as nodes/a.yaml")
+	case slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." || s == ".." }):
+		return "", errors.New("give the path without empty, . or .. parts, as git ls-files prints it")
+	}
+	return path, nil
+}
