@@ -403,6 +403,7 @@ type Refusal struct {
 	Code   string `json:"code"`
 	Commit string `json:"commit,omitempty"`
 	Path   string `json:"path,omitempty"`
+	Rule   string `json:"rule,omitempty"` // that is not met; "root" for those of the trust file
 	Found  string `json:"found"`
 	Needed string `json:"needed"`
 	Remedy string `json:"remedy"`

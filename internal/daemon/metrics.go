@@ -19,6 +19,7 @@ type Metrics struct {
 	drift    *prometheus.GaugeVec // by class
 	problems prometheus.Gauge
 	refused  prometheus.Gauge
+	refusals *prometheus.GaugeVec // by code
 	revision *prometheus.GaugeVec // by commit; always 1
 	outcomes *prometheus.CounterVec
 }
@@ -41,12 +42,14 @@ func NewMetrics() *Metrics {
 			Help: "Mistakes in the repo's specs at the last pass."}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_revision_refused",
 			Help: "1 while the branch's tip is refused and an older revision is in force."}),
+		refusals: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_refusals",
+			Help: "Reasons not to obey the branch's tip at the last pass, by refusal code."}, []string{"code"}),
 		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_revision_info",
 			Help: "The commit in force; always 1."}, []string{"commit"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_outcomes_total",
 			Help: "What became of planned changes, by action and status."}, []string{"action", "status"}),
 	}
-	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.revision, m.outcomes,
+	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.refusals, m.revision, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -63,10 +66,7 @@ func (m *Metrics) observe(rep core.Report) {
 	}
 	m.passes.WithLabelValues(outcome).Inc()
 	m.problems.Set(float64(len(rep.Problems)))
-	m.refused.Set(0)
-	if rep.Refused != nil {
-		m.refused.Set(1)
-	}
+	m.observeRefused(rep.Refused)
 	if rep.Revision.Commit != "" {
 		m.revision.Reset()
 		m.revision.WithLabelValues(rep.Revision.Commit).Set(1)
@@ -78,6 +78,27 @@ func (m *Metrics) observe(rep core.Report) {
 		for _, o := range rep.Result.Outcomes {
 			m.outcomes.WithLabelValues(string(o.Action), string(o.Status)).Inc()
 		}
+	}
+}
+
+// observeRefused counts every commit that is refused, and what concerns the
+// history as a whole once.
+func (m *Metrics) observeRefused(v *core.Verdict) {
+	m.refused.Set(0)
+	m.refusals.Reset()
+	if v == nil || v.Refusal == nil {
+		return
+	}
+	m.refused.Set(1)
+	counted := false
+	for _, c := range v.Commits {
+		if c.Refusal != nil {
+			m.refusals.WithLabelValues(c.Refusal.Code).Inc()
+			counted = true
+		}
+	}
+	if !counted {
+		m.refusals.WithLabelValues(v.Refusal.Code).Inc()
 	}
 }
 

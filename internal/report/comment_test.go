@@ -38,7 +38,7 @@ func hostileComment(s string) CommentInput {
 	hold := change
 	hold.Action, hold.Wanted = core.ActionHold, core.Action(s)
 	p := core.Plan{Revision: core.Revision{Commit: s, Ref: s, Signer: s}, Hash: s, Changes: []core.Change{change, del, hold}}
-	verdict := core.Verdict{From: s, To: s, Refusal: &core.Refusal{Code: s, Commit: s, Path: s, Found: s, Needed: s, Remedy: s}}
+	verdict := core.Verdict{From: s, To: s, Refusal: &core.Refusal{Code: s, Commit: s, Path: s, Rule: s, Found: s, Needed: s, Remedy: s}}
 	in.Key, in.Head, in.Base, in.Plan, in.Drift, in.Refused = s, s, s, &p, &p, &verdict
 	in.Problems = []core.Problem{{Pos: core.Pos{File: s, Line: 1}, Msg: s}}
 	in.Reproduce, in.Link, in.Fault = s, s, s

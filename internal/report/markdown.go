@@ -161,6 +161,7 @@ func refusalMarkdown(v *core.Verdict) string {
 	row("Code", r.Code)
 	row("Commit", r.Commit)
 	row("Path", r.Path)
+	row("Rule", r.Rule)
 	row("Found", r.Found)
 	row("Needed", r.Needed)
 	row("Remedy", r.Remedy)

@@ -85,7 +85,7 @@ func samplePlan() core.Plan {
 }
 
 func sampleVerdict() core.Verdict {
-	refusal := core.Refusal{Code: "E-UNSIGNED", Commit: "91bc" + strings.Repeat("0", 36), Found: "the commit has no signature",
+	refusal := core.Refusal{Code: "E-UNSIGNED", Commit: "91bc" + strings.Repeat("0", 36), Rule: "pools", Found: "the commit has no signature",
 		Needed: "a signature of a principal that the rule \"pools\" names", Remedy: "sign it: git commit --amend -S, then push again"}
 	return core.Verdict{From: rev.Commit, To: refusal.Commit, Refusal: &refusal, Commits: []core.CommitVerdict{
 		{Commit: "aa11" + strings.Repeat("0", 36), Subject: "pools: more GPUs for vision", Signer: "alice@lab.example", Key: "SHA256:abc", Rules: []string{"pools"}},

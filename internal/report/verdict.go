@@ -52,6 +52,9 @@ func (p *printer) refusal(r core.Refusal) {
 	if r.Path != "" {
 		p.line("  path    %s", oneLine(r.Path))
 	}
+	if r.Rule != "" {
+		p.line("  rule    %s", oneLine(r.Rule))
+	}
 	p.line("  found   %s", oneLine(r.Found))
 	p.line("  needed  %s", oneLine(r.Needed))
 	p.line("  remedy  %s", oneLine(r.Remedy))

@@ -175,6 +175,7 @@ func notRoot(a *Anchor, signer string) *core.Refusal {
 	return &core.Refusal{
 		Code:   CodePolicyRoot,
 		Path:   PolicyPath,
+		Rule:   ruleRoot,
 		Found:  fmt.Sprintf("%s, who is no root principal, changes %s/", signer, PolicyDir),
 		Needed: "a signature by " + a.rootNames() + ", with a key of the trust file",
 		Remedy: fmt.Sprintf("let %s make this change in a commit of its own; if a merge brings it, rebase the branch instead of merging", a.rootNames()),
@@ -196,6 +197,7 @@ func notAllowed(principal string, ch git.Change, r rule, where string) *core.Ref
 	return &core.Refusal{
 		Code:   CodePath,
 		Path:   ch.Path,
+		Rule:   r.name,
 		Found:  fmt.Sprintf("%s signed a commit that has %s %s", principal, done(ch.Op), quote(ch.Path)),
 		Needed: fmt.Sprintf("a signature by %s (rule %s of %s)", r.whoMaySign(), r.name, where),
 		Remedy: fmt.Sprintf("let %s commit this path, or take it out of the commit (git rebase -i), and push again", r.whoMaySign()),
