@@ -20,6 +20,11 @@ const (
 	armorCMS = "SIGNED MESSAGE" // X.509 and keyless (gitsign)
 )
 
+// webFlow is how commits end that GitHub signs itself: the header's value has one
+// empty line more than gpg writes. They are refused, not read over: GitHub's key
+// stands for no person, and names itself by 64 bits only.
+const webFlow = "-----END PGP SIGNATURE-----\n\n"
+
 // armorWidths are the line widths that signing tools write: 70 by ssh-keygen, 64
 // by gpg and Go's pem, 76 by RFC 4880's upper bound. Any other wrapping is the
 // same signature in another spelling, hence another commit id, and is refused.
@@ -36,6 +41,10 @@ var (
 func unarmor(s string) (kind string, blob []byte, err error) {
 	if len(s) > maxArmor {
 		return "", nil, fmt.Errorf("the signature has %d bytes; the most is %d", len(s), maxArmor)
+	}
+	if strings.HasSuffix(s, webFlow) {
+		return "", nil, errors.New("the signature ends with an empty line, as those of GitHub's web pages do (web-flow): " +
+			"that key signs for whoever pressed the button, so it says nothing about who did; commit and merge with git, and sign with a key of your own")
 	}
 	lines := strings.Split(strings.TrimSuffix(s, "\n"), "\n")
 	begin := armorBegin.FindStringSubmatch(lines[0])
