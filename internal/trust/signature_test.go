@@ -254,6 +254,8 @@ func TestUnarmorRefuses(t *testing.T) {
 		"another end":         strings.Replace(pgp("", "iQ=="), "END PGP SIG", "END SSH SIG", 1),
 		"too long":            rearm(armorSSH, make([]byte, maxArmor), 70),
 		"short line in front": rearm(armorSSH, make([]byte, 20), 8),
+		"another first line":  strings.Replace(rearm(armorSSH, make([]byte, 20), 70), "-----BEGIN SSH SIGNATURE-----", "SSH SIGNATURE", 1),
+		"another type":        rearm("PGP MESSAGE", make([]byte, 20), 64),
 		"nothing":             "",
 	} {
 		if _, blob, err := unarmor(s); err == nil {
