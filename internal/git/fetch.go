@@ -18,9 +18,10 @@ const privateRefs = "refs/prumo/fetched/"
 
 // A source is the remote side of a fetch.
 type source interface {
-	// fetch writes to w a pack of what the ref's tip needs and the store does
-	// not have. It writes nothing if the store has the tip.
-	fetch(ctx context.Context, ref string, have *store, w io.Writer) (tip string, err error)
+	// fetch writes to w a pack of what the wanted refs need and the store does
+	// not have, and returns where they point to. It writes nothing if the store
+	// has it all. A missing ref is an error, missing tags are none.
+	fetch(ctx context.Context, what want, have *store, w io.Writer) (refs map[string]string, err error)
 }
 
 // newSource says how a remote is spoken to.
@@ -48,7 +49,8 @@ func newSource(remote Remote, l Limits) (source, error) {
 // other ref and no tag comes with it. A tip that does not build on the last one
 // is fetched too: whether it may be followed is for the caller (see Range).
 // Nothing is ever removed from the store, and a failed fetch leaves its refs and
-// objects as they were. How long it may take is for ctx to say.
+// objects as they were. Tags that were fetched before are forgotten, because the
+// remote may have taken them back since. How long it may take is for ctx to say.
 func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	name, err := fullRef(ref)
 	if err != nil {
@@ -56,6 +58,7 @@ func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	}
 	r.fetching.Lock()
 	defer r.fetching.Unlock()
+	r.setTags(nil)
 	tip, err = r.receive(ctx, name)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -66,38 +69,46 @@ func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	return tip, nil
 }
 
-// receive spools the pack next to the store, measures it, and only then adds it.
-func (r *Repo) receive(ctx context.Context, ref string) (tip string, err error) {
-	spool, err := os.CreateTemp(r.dir, spoolPattern)
+// receive brings what one ref needs and points a private ref at its tip.
+func (r *Repo) receive(ctx context.Context, ref string) (string, error) {
+	refs, err := r.spool(ctx, want{ref: ref})
 	if err != nil {
 		return "", err
+	}
+	tip := refs[ref]
+	if _, err := r.store.read(tip, plumbing.CommitObject, r.limits.CommitBytes); err != nil {
+		return "", fmt.Errorf("its tip is not a commit that can be read: %w", err)
+	}
+	return tip, r.store.setRef(privateRef(ref), tip)
+}
+
+// spool writes the pack next to the store, measures it, and only then adds it.
+func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, err error) {
+	spool, err := os.CreateTemp(r.dir, spoolPattern)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		err = errors.Join(err, spool.Close(), os.Remove(spool.Name()))
 	}()
 	w := &cappedWriter{w: spool, limit: r.limits.PackBytes}
-	tip, err = r.source.fetch(ctx, ref, r.store, w)
-	if err != nil {
-		return "", err
+	refs, err = r.source.fetch(ctx, what, r.store, w)
+	if err != nil || w.written == 0 {
+		return refs, err
 	}
-	if w.written > 0 {
-		if _, err := spool.Seek(0, io.SeekStart); err != nil {
-			return "", err
-		}
-		if _, err := measurePack(ctx, spool, r.limits); err != nil {
-			return "", err
-		}
-		if _, err := spool.Seek(0, io.SeekStart); err != nil {
-			return "", err
-		}
-		if err := r.store.add(spool); err != nil {
-			return "", fmt.Errorf("store the pack: %w", err)
-		}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return nil, err
 	}
-	if _, err := r.store.read(tip, plumbing.CommitObject, r.limits.CommitBytes); err != nil {
-		return "", fmt.Errorf("its tip is not a commit that can be read: %w", err)
+	if _, err := measurePack(ctx, spool, r.limits); err != nil {
+		return nil, err
 	}
-	return tip, r.store.setRef(privateRef(ref), tip)
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if err := r.store.add(spool); err != nil {
+		return nil, fmt.Errorf("store the pack: %w", err)
+	}
+	return refs, nil
 }
 
 // fullRef makes a branch a full ref name and refuses what is none.

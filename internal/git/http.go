@@ -48,30 +48,31 @@ func newHTTPSource(ep *transport.Endpoint, auth Auth, l Limits) (*httpSource, er
 	return s, nil
 }
 
-func (s *httpSource) fetch(ctx context.Context, ref string, have *store, w io.Writer) (string, error) {
+func (s *httpSource) fetch(ctx context.Context, what want, have *store, w io.Writer) (map[string]string, error) {
 	session, err := s.client.NewUploadPackSession(s.ep, s.auth)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer session.Close()
 	adv, err := session.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return "", remoteError(err)
+		return nil, remoteError(err)
 	}
-	tip, err := advertisedTip(adv, ref)
-	if err != nil || have.hasCommit(tip) {
-		return tip, err
+	refs, err := advertised(adv, what)
+	missing := have.missing(refs)
+	if err != nil || len(missing) == 0 {
+		return refs, err
 	}
-	req, err := packRequest(adv, tip, have)
+	req, err := packRequest(adv, missing, have)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	res, err := session.UploadPack(ctx, req)
 	if err != nil {
-		return "", remoteError(err)
+		return nil, remoteError(err)
 	}
 	defer res.Close()
-	return tip, remoteError(copyPack(w, res, req.Capabilities))
+	return refs, remoteError(copyPack(w, res, req.Capabilities))
 }
 
 // A cappedTransport bounds how much of a response is read.

@@ -16,6 +16,7 @@ type Limits struct {
 	Depth         int   // directories below each other; default 40
 	Parents       int   // of one commit; default 8
 	Commits       int   // in one range; default 5,000
+	Tags          int   // one fetch of tags; default 1,000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -32,5 +33,6 @@ func (l Limits) withDefaults() Limits {
 		Depth:         cmp.Or(l.Depth, 40),
 		Parents:       cmp.Or(l.Parents, 8),
 		Commits:       cmp.Or(l.Commits, 5_000),
+		Tags:          cmp.Or(l.Tags, 1_000),
 	}
 }

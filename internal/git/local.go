@@ -21,32 +21,62 @@ type localSource struct {
 	limits Limits
 }
 
-func (s *localSource) fetch(ctx context.Context, ref string, have *store, w io.Writer) (string, error) {
+func (s *localSource) fetch(ctx context.Context, what want, have *store, w io.Writer) (map[string]string, error) {
 	repo, err := gogit.PlainOpenWithOptions(s.path, &gogit.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, gogit.ErrRepositoryNotExists) || errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: no Git repository is there", ErrUnreachable)
+		return nil, fmt.Errorf("%w: no Git repository is there", ErrUnreachable)
 	}
 	if errors.Is(err, gogit.ErrUnknownExtension) && strings.Contains(err.Error(), "objectformat") {
-		return "", errSHA256
+		return nil, errSHA256
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if shallow, err := repo.Storer.Shallow(); err != nil || len(shallow) > 0 {
-		return "", errors.Join(err, errors.New("the remote is a shallow clone, which hides history: use a full one"))
-	}
-	found, err := repo.Reference(plumbing.ReferenceName(ref), true)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return "", fmt.Errorf("%s: %w: it was deleted, or has no commit yet", ref, ErrRefMissing)
-	}
-	if err != nil {
-		return "", err
+		return nil, errors.Join(err, errors.New("the remote is a shallow clone, which hides history: use a full one"))
 	}
 	c := &copier{from: repo.Storer, have: have, limits: s.limits, seen: map[plumbing.Hash]bool{}}
-	if err := c.commits(ctx, found.Hash()); err != nil {
-		return "", err
+	if what.match != nil {
+		refs, err := c.tags(ctx, repo, what)
+		if err != nil {
+			return nil, err
+		}
+		return refs, c.write(w)
 	}
-	return found.Hash().String(), c.write(w)
+	found, err := repo.Reference(plumbing.ReferenceName(what.ref), true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil, fmt.Errorf("%s: %w: it was deleted, or has no commit yet", what.ref, ErrRefMissing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.commits(ctx, found.Hash()); err != nil {
+		return nil, err
+	}
+	return map[string]string{what.ref: found.Hash().String()}, c.write(w)
+}
+
+// tags finds tag objects alone: what they are about is of use only if the store
+// has it anyway.
+func (c *copier) tags(ctx context.Context, repo *gogit.Repository, what want) (map[string]string, error) {
+	iter, err := repo.References()
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]string{}
+	return refs, iter.ForEach(func(ref *plumbing.Reference) error {
+		if ref.Type() != plumbing.HashReference {
+			return nil
+		}
+		before := len(refs)
+		if err := what.collect(refs, ref.Name().String(), ref.Hash().String()); err != nil || len(refs) == before {
+			return err
+		}
+		if typ, _, err := c.read(ref.Hash()); err == nil && typ == plumbing.TagObject {
+			c.add(ref.Hash())
+		}
+		return ctx.Err()
+	})
 }
 
 // A copier finds the objects that the store does not have. What has one has all

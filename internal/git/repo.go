@@ -35,6 +35,9 @@ type Repo struct {
 	source   source
 	store    *store
 	fetching sync.Mutex // one fetch at a time
+
+	tagging sync.Mutex
+	tags    map[string]string // ref -> object; of the last FetchTags
 }
 
 // Open opens the store in dir, which it creates if it is absent or empty, to

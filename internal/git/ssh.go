@@ -32,72 +32,73 @@ type sshSource struct {
 	limits Limits
 }
 
-func (s *sshSource) fetch(ctx context.Context, ref string, have *store, w io.Writer) (tip string, err error) {
+func (s *sshSource) fetch(ctx context.Context, what want, have *store, w io.Writer) (refs map[string]string, err error) {
 	client, err := s.dial(ctx)
 	if err != nil {
-		return "", remoteError(err)
+		return nil, remoteError(err)
 	}
 	defer client.Close()
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 	session, err := client.NewSession()
 	if err != nil {
-		return "", remoteError(err)
+		return nil, remoteError(err)
 	}
 	defer session.Close()
 	stdin, err := session.StdinPipe()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	stdout, err := session.StdoutPipe()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	words := &lastWords{}
 	session.Stderr = words
 	if err := session.Start("git-upload-pack " + shellQuote(s.ep.Path)); err != nil {
-		return "", remoteError(err)
+		return nil, remoteError(err)
 	}
-	tip, err = s.talk(ref, have, stdin, stdout, w)
+	refs, err = s.talk(what, have, stdin, stdout, w)
 	if errors.Is(err, packp.ErrEmptyInput) { // it ended without a word of the protocol
 		_ = session.Wait() // all of stderr is here after it
-		return "", fmt.Errorf("%w: %s", ErrRefMissing, cmp.Or(clean(words.String()), "no such repository"))
+		return nil, fmt.Errorf("%w: %s", ErrRefMissing, cmp.Or(clean(words.String()), "no such repository"))
 	}
-	return tip, remoteError(err)
+	return refs, remoteError(err)
 }
 
 // talk is one fetch of the pack protocol, version 0 (gitprotocol-pack(5)).
-func (s *sshSource) talk(ref string, have *store, stdin io.WriteCloser, stdout io.Reader, w io.Writer) (string, error) {
+func (s *sshSource) talk(what want, have *store, stdin io.WriteCloser, stdout io.Reader, w io.Writer) (map[string]string, error) {
 	adv := packp.NewAdvRefs()
 	switch err := adv.Decode(&cappedReader{r: stdout, left: maxAdvertisement}); {
 	case errors.Is(err, packp.ErrEmptyAdvRefs):
-		return "", transport.ErrEmptyRemoteRepository
+		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
-		return "", err
+		return nil, err
 	case adv.IsEmpty():
-		return "", transport.ErrEmptyRemoteRepository
+		return nil, transport.ErrEmptyRemoteRepository
 	}
 	transport.FilterUnsupportedCapabilities(adv.Capabilities)
-	tip, err := advertisedTip(adv, ref)
+	refs, err := advertised(adv, what)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if have.hasCommit(tip) {
+	missing := have.missing(refs)
+	if len(missing) == 0 {
 		_, err := io.WriteString(stdin, "0000") // wants nothing
-		return tip, err
+		return refs, err
 	}
-	req, err := packRequest(adv, tip, have)
+	req, err := packRequest(adv, missing, have)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := sendRequest(stdin, req); err != nil {
-		return "", err
+		return nil, err
 	}
 	res := packp.NewUploadPackResponse(req)
 	if err := res.Decode(io.NopCloser(&cappedReader{r: stdout, left: 2 * s.limits.PackBytes})); err != nil {
-		return "", err
+		return nil, err
 	}
-	return tip, copyPack(w, res, req.Capabilities)
+	return refs, copyPack(w, res, req.Capabilities)
 }
 
 func sendRequest(w io.WriteCloser, req *packp.UploadPackRequest) error {

@@ -23,33 +23,55 @@ const maxAdvertisement = 32 << 20
 // it finds a common one also after a rewritten branch.
 const maxHaves = 256
 
-// advertisedTip finds a ref in what a server advertises.
-func advertisedTip(adv *packp.AdvRefs, ref string) (string, error) {
+// advertised finds what is wanted in what a server advertises.
+func advertised(adv *packp.AdvRefs, what want) (map[string]string, error) {
 	if len(adv.Shallows) > 0 {
-		return "", errors.New("the remote is a shallow clone, which hides history: use a full one")
+		return nil, errors.New("the remote is a shallow clone, which hides history: use a full one")
 	}
-	if ref == "HEAD" {
+	refs := map[string]string{}
+	if what.ref == "HEAD" {
 		if adv.Head == nil {
-			return "", fmt.Errorf("HEAD: %w", ErrRefMissing)
+			return nil, fmt.Errorf("HEAD: %w", ErrRefMissing)
 		}
-		return adv.Head.String(), nil
+		refs["HEAD"] = adv.Head.String()
+		return refs, nil
 	}
-	tip, ok := adv.References[ref]
-	if !ok {
-		return "", fmt.Errorf("%s: %w: it was deleted, or never pushed", ref, ErrRefMissing)
+	for ref, id := range adv.References {
+		if ref == what.ref {
+			refs[ref] = id.String()
+		}
+		if err := what.collect(refs, ref, id.String()); err != nil {
+			return nil, err
+		}
 	}
-	return tip.String(), nil
+	if what.ref != "" && len(refs) == 0 {
+		return nil, fmt.Errorf("%s: %w: it was deleted, or never pushed", what.ref, ErrRefMissing)
+	}
+	return refs, nil
 }
 
-// packRequest asks for one commit, whole history, minus what the store has.
-func packRequest(adv *packp.AdvRefs, tip string, have *store) (*packp.UploadPackRequest, error) {
+// missing returns the objects that refs point to and the store does not have.
+func (s *store) missing(refs map[string]string) []string {
+	var ids []string
+	for _, id := range refs {
+		if !s.has(plumbing.NewHash(id)) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// packRequest asks for some objects, whole history, minus what the store has.
+func packRequest(adv *packp.AdvRefs, ids []string, have *store) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	if adv.Capabilities.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return nil, err
 		}
 	}
-	req.Wants = []plumbing.Hash{plumbing.NewHash(tip)}
+	for _, id := range ids {
+		req.Wants = append(req.Wants, plumbing.NewHash(id))
+	}
 	haves, err := have.recent(maxHaves)
 	if err != nil {
 		return nil, err
