@@ -395,6 +395,8 @@ type CommitVerdict struct {
 	Key     string   `json:"key,omitempty"` // fingerprint: SHA256:… for SSH, 40 hex digits for OpenPGP
 	Rules   []string `json:"rules,omitempty"`
 	Refusal *Refusal `json:"refusal,omitempty"` // nil: accepted
+
+	Approvers []string `json:"approvers,omitempty"` // who stood behind it beside the signer
 }
 
 // A Refusal says why a commit or a history is not obeyed. Code is stable and
@@ -426,11 +428,12 @@ type Verdict struct {
 // A Requirement is one rule that a change of a path must satisfy.
 type Requirement struct {
 	Rule      string   `json:"rule"`
-	Policy    string   `json:"policy"`        // where the rule stands, for people
-	Ops       []string `json:"ops,omitempty"` // add, modify, delete; empty: all
-	Signers   []string `json:"signers"`       // principals, groups expanded; empty: those of a trust file that was not read
-	Threshold int      `json:"threshold"`     // how many of Signers must stand for the commit
-	By        []string `json:"by,omitempty"`  // those of Signers who stand for Explanation.Commit
+	Policy    string   `json:"policy"`             // where the rule stands, for people
+	Ops       []string `json:"ops,omitempty"`      // add, modify, delete; empty: all
+	Signers   []string `json:"signers"`            // who count: principals, groups expanded; empty: those of a trust file that was not read
+	Threshold int      `json:"threshold"`          // how many of Signers must stand for the commit
+	Distinct  bool     `json:"distinct,omitempty"` // who signs the commit does not count, only who approves it
+	By        []string `json:"by,omitempty"`       // those of Signers who stand for Explanation.Commit
 }
 
 // Missing is how many more signers the requirement needs.

@@ -54,6 +54,9 @@ func Open(opts Options) (*Source, error) {
 // Advance implements reconcile.Source.
 func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, error) {
 	inForce := s.Accepted()
+	if ref := s.opts.Anchor.Ref; ref != "" && ref != s.opts.Ref {
+		return inForce, nil, fmt.Errorf("the trust file is about %s, but %s is followed: approvals for one must not count for the other", ref, s.opts.Ref)
+	}
 	tip, err := s.fetch(ctx, s.opts.Ref)
 	if err != nil {
 		return inForce, nil, err
@@ -100,7 +103,30 @@ func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
 // Judge says whether the commits from a revision, or from the introduction if
 // from is empty, up to another may be obeyed. It remembers nothing.
 func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
-	return s.verifier.Verify(ctx, s.repo, from, to)
+	return s.withApprovals(ctx, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
+}
+
+// withApprovals judges again with the approvals that the remote has, if some are
+// missing. They are asked for by name, and only then: most commits need none.
+func (s *Source) withApprovals(ctx context.Context, judge func() (core.Verdict, error)) (core.Verdict, error) {
+	verdict, err := judge()
+	if err != nil || verdict.Refusal == nil {
+		return verdict, err
+	}
+	match, err := s.verifier.MissingApprovals(ctx, s.repo, verdict)
+	if err != nil || match == nil {
+		return verdict, err
+	}
+	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if err := s.repo.FetchTags(fetching, match); err != nil {
+		if ctx.Err() == nil {
+			verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
+			err = nil
+		}
+		return verdict, err
+	}
+	return judge()
 }
 
 // Resolve returns the full id of a fetched commit or ref.
@@ -242,7 +268,9 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 	if p.Tree, p.Conflicts, err = s.repo.Merge(ctx, p.Base.Commit, p.Head); err != nil {
 		return p, err
 	}
-	p.Verdict, err = s.verifier.VerifyProposal(ctx, s.repo, p.Base.Commit, p.Head)
+	p.Verdict, err = s.withApprovals(ctx, func() (core.Verdict, error) {
+		return s.verifier.VerifyProposal(ctx, s.repo, p.Base.Commit, p.Head)
+	})
 	return p, err
 }
 

@@ -1,8 +1,11 @@
 package source_test
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"prumo.dev/prumo/internal/git"
@@ -129,5 +132,78 @@ func TestPropose(t *testing.T) {
 			f.Close()
 			t.Errorf("%s is in the merge, though one side removed it", name)
 		}
+	}
+}
+
+// TestApproval follows a branch on which a rule wants two people.
+func TestApproval(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(l.Trust)
+	must(err)
+	must(os.WriteFile(l.Trust, append(text, "repo: {id: lab, ref: refs/heads/main}\n"...), 0o600))
+	s := open(t, l)
+	rev, _, err := s.Advance(t.Context())
+	must(err)
+	tree, err := s.Tree(rev)
+	must(err)
+	data, err := fs.ReadFile(tree.FS, trust.PolicyPath)
+	must(err)
+	two := strings.NewReplacer("version: 1\n", "version: 2\n", "  - name: workspaces\n", "  - name: workspaces\n    threshold: 2\n").Replace(string(data))
+	must(l.Repo.Write(trust.PolicyPath, []byte(two)))
+	_, err = l.Commit(lab.Root, "policy: two for a workspace")
+	must(err)
+	id := commit(t, l, "flo", "workspaces/ana.yaml")
+	_, refused, err := s.Advance(t.Context())
+	if err != nil || refused == nil || refused.Refusal.Code != "E-THRESHOLD" {
+		t.Fatalf("without an approval: %+v, %v", refused, err)
+	}
+
+	store, err := git.Open(filepath.Join(t.TempDir(), "objects"), git.Remote{URL: l.Origin}, git.Limits{})
+	must(err)
+	_, err = store.Fetch(t.Context(), "main")
+	must(err)
+	c, err := store.Commit(id)
+	must(err)
+	ref := trust.ApprovalRef(c.Tree, "eli")
+	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger E <e@lab.example> 1 +0000\n\n%s",
+		id, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).ApprovalBody(c))
+	signature, err := l.Keys["eli"].Sign([]byte(body))
+	must(err)
+	tag, err := l.Repo.WriteRaw("tag", []byte(body+signature))
+	must(err)
+	must(l.Push())
+	file := filepath.Join(l.Origin, ref)
+	must(os.MkdirAll(filepath.Dir(file), 0o755))
+	must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	if rev, refused, err = s.Advance(t.Context()); err != nil || refused != nil || rev.Commit != id {
+		t.Errorf("with an approval: in force %s, refused %+v, %v; want %s", rev.Commit, refused, err, id)
+	}
+}
+
+// TestAnchorOfAnotherRef: approvals are bound to the ref of the trust file.
+func TestAnchorOfAnotherRef(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(l.Trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.Trust, append(text, "repo: {id: lab, ref: refs/heads/dev}\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rev, _, err := open(t, l).Advance(t.Context())
+	if err == nil || rev.Commit != "" || !strings.Contains(err.Error(), "is about refs/heads/dev") {
+		t.Errorf("got %+v, %v; want an error about the ref", rev, err)
 	}
 }

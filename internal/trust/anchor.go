@@ -25,6 +25,11 @@ type Anchor struct {
 	// Commits is how many commits one verification takes on at most.
 	Commits int
 
+	// Repo and Ref name the history for approvals, which are bound to them: any
+	// stable name, such as the URL, and a full ref. Empty: no approval counts.
+	Repo, Ref string
+
+	need    int      // of roots, for each change of .prumo/
 	roots   []string // principals who may change .prumo/, sorted
 	ring    keyring
 	revoked map[string]bool // names of keys: SHA256:… or 40 upper-case hexadecimal digits
@@ -34,7 +39,8 @@ var (
 	commitID   = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	sshPrint   = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 	pgpPrint   = regexp.MustCompile(`^[0-9A-F]{40}$`)
-	thresholds = "needs more than one signature, but a commit carries one and approvals by others are not supported yet; write threshold: 1"
+	repoID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,255}$`)
+	branchName = regexp.MustCompile(`^refs/heads/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
 )
 
 // ParseAnchor reads a trust file (kind TrustAnchor). It returns no Anchor if
@@ -46,12 +52,15 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 		return nil, d.done()
 	}
 	a := &Anchor{revoked: map[string]bool{}, Commits: defaultCommits}
-	f := d.header(root, "TrustAnchor", "introduction!", "root!", "revoked", "limits")
+	f := d.header(root, "TrustAnchor", "introduction!", "repo", "root!", "revoked", "limits")
 	if n := f["introduction"]; n != nil {
 		a.Introduction = n.Value
 		if n.Kind != yaml.ScalarNode || !commitID.MatchString(n.Value) {
 			d.fail(n, "introduction must be the full id of a commit, 40 lower-case hexadecimal digits, as git rev-parse prints it")
 		}
+	}
+	if n := f["repo"]; n != nil {
+		a.parseRepo(d, n)
 	}
 	if n := f["root"]; n != nil {
 		a.parseRoot(d, n)
@@ -70,10 +79,25 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 	return a, nil
 }
 
+func (a *Anchor) parseRepo(d *decoder, n *yaml.Node) {
+	f := d.fields(n, "repo", "id!", "ref!")
+	if id := f["id"]; id != nil {
+		if a.Repo = d.text(id, "id"); !repoID.MatchString(a.Repo) {
+			d.fail(id, "the id %q of the repo must be one plain word, such as its URL: letters, digits and . _ ~ : / @ + -", a.Repo)
+		}
+	}
+	if ref := f["ref"]; ref != nil {
+		if a.Ref = d.text(ref, "ref"); !branchName.MatchString(a.Ref) {
+			d.fail(ref, "ref is %q; it is the full name of a branch, such as refs/heads/main", a.Ref)
+		}
+	}
+}
+
 func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
 	f := d.fields(n, "root", "threshold!", "principals!")
+	a.need = 1
 	if t := f["threshold"]; t != nil {
-		d.threshold(t, "root")
+		a.need = d.integer(t, "threshold", 1)
 	}
 	if p := f["principals"]; p != nil {
 		people, ring := d.principals(p, "principals of root")
@@ -81,6 +105,12 @@ func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
 			d.fail(p, "root needs a principal: without one nobody could ever change the policy")
 		}
 		a.roots, a.ring = slices.Sorted(maps.Keys(people)), ring
+		if a.need > len(a.roots) && len(a.roots) > 0 {
+			d.fail(f["threshold"], "threshold is %d, but root has %d principals: nobody could ever change the policy", a.need, len(a.roots))
+		}
+	}
+	if a.need > 1 && a.Repo == "" {
+		d.fail(f["threshold"], "threshold %d needs approvals, and approvals are bound to a repo: add repo: {id: …, ref: refs/heads/…}", a.need)
 	}
 }
 
@@ -108,14 +138,6 @@ func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
 			}
 			a.revoked[print] = true
 		}
-	}
-}
-
-// threshold refuses what cannot be honoured yet, so that nobody believes in a
-// second pair of eyes that is not there.
-func (d *decoder) threshold(n *yaml.Node, what string) {
-	if v := d.integer(n, "threshold", 1); v > 1 {
-		d.fail(n, "%s %s", what, thresholds)
 	}
 }
 

@@ -9,6 +9,12 @@
 // principal. What no rule speaks of is refused. A merge answers for what
 // differs from each of its parents. The policy itself is changed by the root
 // principals of the anchor only, one version up, and binds later commits only.
+//
+// A rule with a threshold wants several people behind a commit. One signs it; the
+// others approve it by signed annotated tags refs/tags/approve/TREE/PRINCIPAL,
+// whose text binds them to repo, ref, base, commit and tree (see ApprovalBody).
+// People are counted, never keys.
+//
 // A Store keeps the last accepted revision, so that history only grows.
 //
 // Time is when a commit is first seen, by the verifier's clock: dates in commits
@@ -29,6 +35,7 @@
 //	E-KEY-REVOKED     the key is revoked, in the trust file or by its owner
 //	E-DATE            a date in the future
 //	E-PATH            the signer may not do this to this path
+//	E-THRESHOLD       too few of those who may make the change stand behind it
 //	E-POLICY          a commit without a readable policy
 //	E-POLICY-ROOT     .prumo/ changed by someone who is no root principal
 //	E-POLICY-VERSION  the policy's version is not one higher

@@ -48,6 +48,7 @@ func (p *Policy) Requirements(path string, a *Anchor) []core.Requirement {
 	if _, policy := split([]git.Change{{Path: path}}); len(policy) > 0 {
 		root := core.Requirement{Rule: ruleRoot, Policy: "the trust file", Threshold: 1}
 		if a != nil {
+			root.Threshold = a.need
 			root.Signers = slices.Clone(a.roots)
 		}
 		return []core.Requirement{root}
@@ -56,7 +57,7 @@ func (p *Policy) Requirements(path string, a *Anchor) []core.Requirement {
 	for _, r := range p.rules {
 		if r.speaksOf(path) {
 			out = append(out, core.Requirement{Rule: r.name, Policy: PolicyPath, Ops: slices.Clone(r.ops),
-				Signers: slices.Clone(r.signers), Threshold: 1})
+				Signers: slices.Clone(r.quorum.of), Threshold: r.quorum.need, Distinct: r.quorum.distinct})
 		}
 	}
 	return out
@@ -70,8 +71,13 @@ func Meet(all []core.Requirement, ops []string, line core.CommitVerdict) []core.
 		if len(ops) > 0 && len(r.Ops) > 0 && !slices.ContainsFunc(ops, func(op string) bool { return slices.Contains(r.Ops, op) }) {
 			continue
 		}
-		if slices.Contains(r.Signers, line.Signer) {
+		if slices.Contains(r.Signers, line.Signer) && !r.Distinct {
 			r.By = []string{line.Signer}
+		}
+		for _, name := range line.Approvers {
+			if slices.Contains(r.Signers, name) {
+				r.By = append(r.By, name)
+			}
 		}
 		out = append(out, r)
 	}

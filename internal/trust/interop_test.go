@@ -44,7 +44,7 @@ func TestRealTools(t *testing.T) {
 		}
 	}
 	people, sign := realKeys(t, g, dir, run)
-	write(PolicyPath, header+"principals:\n"+people+"rules:\n  - {name: all, paths: ['**'], signers: [ssh-ed25519, ssh-ecdsa, ssh-rsa, gpg]}\n")
+	write(PolicyPath, header+"principals:\n"+people+"rules:\n  - {name: all, paths: ['**'], signers: [ssh-ed25519, ssh-ecdsa, ssh-rsa, gpg]}\n  - {name: three, paths: [three.txt], signers: [ssh-ed25519, ssh-ecdsa, gpg], threshold: 3}\n")
 	run("git", "init", "-q", "-b", "main")
 	run("git", "add", ".prumo")
 	run("git", "commit", "-q", "-m", "begin")
@@ -58,7 +58,7 @@ func TestRealTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anchor, problems := ParseAnchor("trust.yaml", fmt.Appendf(nil, "apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\nroot: {threshold: 1, principals: {r: {keys: [{ssh: %q}]}}}\n",
+	anchor, problems := ParseAnchor("trust.yaml", fmt.Appendf(nil, "apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\nrepo: {id: 'https://git.example/infra', ref: refs/heads/main}\nroot: {threshold: 1, principals: {r: {keys: [{ssh: %q}]}}}\n",
 		intro, strings.TrimSpace(string(root))))
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -83,6 +83,47 @@ func TestRealTools(t *testing.T) {
 	}
 	if got, want := len(verdict.Commits), len(sign)+1; got != want {
 		t.Errorf("got %d commits, want %d", got, want)
+	}
+
+	write("three.txt", "3")
+	run("git", "add", "three.txt")
+	run(append(append([]string{"git"}, sign["ssh-ed25519"]...), "commit", "-q", "-S", "-m", "three")...)
+	approve := func(command string) {
+		for _, name := range []string{"ssh-ecdsa", "gpg"} {
+			config := "git " + strings.Join(sign[name], " ") + " tag"
+			run("sh", "-c", strings.NewReplacer("YOU", name, "git tag", config, "git push ORIGIN", "true").Replace(command))
+		}
+	}
+	realApprovals(t, NewVerifier(anchor), repo, tip, approve)
+}
+
+// realApprovals makes approvals by the command that the refusal prints.
+func realApprovals(t *testing.T, v *Verifier, repo *git.Repo, from string, approve func(command string)) {
+	t.Helper()
+	tip, err := repo.Fetch(t.Context(), "refs/heads/main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := v.Verify(t.Context(), repo, from, tip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkVerdict(t, verdict, CodeThreshold, "three.txt")
+	_, command, _ := strings.Cut(verdict.Refusal.Remedy, "approve the commit: ")
+	approve(command)
+	match, err := v.MissingApprovals(t.Context(), repo, verdict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.FetchTags(t.Context(), match); err != nil {
+		t.Fatal(err)
+	}
+	if verdict, err = v.Verify(t.Context(), repo, from, tip); err != nil {
+		t.Fatal(err)
+	}
+	checkVerdict(t, verdict, "", "")
+	if got := fmt.Sprint(verdict.Commits[0].Approvers); got != "[gpg ssh-ecdsa]" {
+		t.Errorf("approved by %s, want [gpg ssh-ecdsa]", got)
 	}
 }
 

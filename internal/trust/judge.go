@@ -170,7 +170,15 @@ func (w *walk) judgeRoot(c *git.Commit, pr proof, laws []law, line *core.CommitV
 	if refusal != nil {
 		return refusal
 	}
-	line.Signer, line.Rules = k.owner, []string{ruleRoot}
+	line.Signer = k.owner
+	const where = "the trust file"
+	approvers, refusal := w.panel(c, w.anchor.ring, where, k.owner).reach(quorum{need: w.anchor.need, of: w.anchor.roots}, ruleRoot)
+	line.Approvers = approvers
+	if refusal != nil {
+		refusal.Path = PolicyPath
+		return refusal
+	}
+	line.Rules = []string{ruleRoot}
 	return nil
 }
 
@@ -214,19 +222,33 @@ func (w *walk) judgePaths(c *git.Commit, pr proof, laws []law, changes []git.Cha
 	for _, r := range line.Rules {
 		rules[r] = true
 	}
+	approvers := map[string]bool{}
+	for _, name := range line.Approvers {
+		approvers[name] = true
+	}
 	for _, l := range laws {
 		k, refusal := w.identify(l.ring, l.where, pr, c.Payload, w.now)
 		if refusal != nil {
 			return refusal
 		}
 		line.Signer = cmp.Or(line.Signer, k.owner)
+		p := w.panel(c, l.ring, l.where, k.owner)
 		for _, ch := range changes {
-			names, refusal := l.allows(k.owner, ch, w.anchor)
+			matching, refusal := l.allows(k.owner, ch, w.anchor)
 			if refusal != nil {
 				return refusal
 			}
-			for _, n := range names {
-				rules[n] = true
+			for _, r := range matching {
+				names, refusal := p.reach(r.quorum, r.name)
+				for _, name := range names {
+					approvers[name] = true
+				}
+				line.Approvers = slices.Sorted(maps.Keys(approvers))
+				if refusal != nil {
+					refusal.Path = ch.Path
+					return refusal
+				}
+				rules[r.name] = true
 			}
 		}
 	}
@@ -234,10 +256,10 @@ func (w *walk) judgePaths(c *git.Commit, pr proof, laws []law, changes []git.Cha
 	return nil
 }
 
-// allows returns the rules that allow a principal a change. All rules that speak
-// of the change must; a change that no rule speaks of is refused.
-func (l law) allows(principal string, ch git.Change, a *Anchor) ([]string, *core.Refusal) {
-	var names []string
+// allows returns the rules that speak of a change, all of which must have the
+// principal among their signers; a change that no rule speaks of is refused.
+func (l law) allows(principal string, ch git.Change, a *Anchor) ([]rule, *core.Refusal) {
+	var matching []rule
 	for _, r := range l.rules {
 		if !r.covers(ch) {
 			continue
@@ -245,12 +267,12 @@ func (l law) allows(principal string, ch git.Change, a *Anchor) ([]string, *core
 		if _, ok := slices.BinarySearch(r.signers, principal); !ok {
 			return nil, notAllowed(principal, ch, r, l.where)
 		}
-		names = append(names, r.name)
+		matching = append(matching, r)
 	}
-	if len(names) == 0 {
+	if len(matching) == 0 {
 		return nil, noRule(principal, ch, a, l.where)
 	}
-	return names, nil
+	return matching, nil
 }
 
 // covers reports whether the rule speaks of a change.

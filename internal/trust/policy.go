@@ -40,6 +40,7 @@ type rule struct {
 	except  []glob
 	ops     []string // empty: all
 	signers []string // principals, groups expanded, sorted
+	quorum  quorum   // who must stand behind a change
 }
 
 // ParsePolicy reads .prumo/policy.yaml (kind TrustPolicy). It returns no Policy
@@ -109,7 +110,7 @@ func (p *Policy) parseGroups(d *decoder, n *yaml.Node) {
 func (p *Policy) parseRules(d *decoder, n *yaml.Node) {
 	names := map[string]bool{}
 	for _, item := range d.list(n, "rules") {
-		f := d.fields(item, "rule", "name!", "paths!", "except", "signers!", "threshold", "ops")
+		f := d.fields(item, "rule", "name!", "paths!", "except", "signers!", "threshold", "humans", "distinct", "ops")
 		if f["name"] == nil || f["paths"] == nil || f["signers"] == nil {
 			continue
 		}
@@ -123,9 +124,7 @@ func (p *Policy) parseRules(d *decoder, n *yaml.Node) {
 			r.except = d.globs(f["except"], "except of "+r.name, false)
 		}
 		r.signers = p.signers(d, f["signers"], r.name)
-		if f["threshold"] != nil {
-			d.threshold(f["threshold"], "rule "+r.name)
-		}
+		r.quorum = p.quorum(d, f, r)
 		if f["ops"] != nil {
 			r.ops = d.ops(f["ops"], r.name)
 		}
@@ -156,6 +155,37 @@ func (p *Policy) signers(d *decoder, n *yaml.Node, rule string) []string {
 		d.fail(n, "rule %s has no signer", rule)
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// quorum reads how many of the signers must stand behind a change, and who counts:
+// all of them, or with humans only people. With distinct the commit's own
+// signature does not count, only approvals by others.
+func (p *Policy) quorum(d *decoder, f map[string]*yaml.Node, r rule) quorum {
+	q := quorum{need: 1, of: r.signers}
+	if n := f["threshold"]; n != nil {
+		q.need = d.integer(n, "threshold", 1)
+	}
+	if n := f["humans"]; n != nil && d.boolean(n, "humans") {
+		q.of = slices.DeleteFunc(slices.Clone(q.of), func(name string) bool { return p.people[name] == "bot" })
+	}
+	if n := f["distinct"]; n != nil {
+		q.distinct = d.boolean(n, "distinct")
+	}
+	most := len(q.of)
+	if q.distinct && most == len(r.signers) {
+		most-- // whoever signs is one of them
+	}
+	if q.need > most && len(r.signers) > 0 {
+		d.fail(f["signers"], "rule %s needs %d, but at most %d of its signers can count: nobody could ever satisfy it", r.name, q.need, most)
+	}
+	return q
+}
+
+func (d *decoder) boolean(n *yaml.Node, what string) bool {
+	if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" || n.ShortTag() != "!!bool" {
+		d.fail(n, "%s must be true or false", what)
+	}
+	return n.Value == "true"
 }
 
 func (d *decoder) globs(n *yaml.Node, what string, needed bool) []glob {

@@ -23,6 +23,7 @@ const (
 	CodeKeyRevoked    = "E-KEY-REVOKED"
 	CodeDate          = "E-DATE"
 	CodePath          = "E-PATH"
+	CodeThreshold     = "E-THRESHOLD"
 	CodePolicy        = "E-POLICY"
 	CodePolicyRoot    = "E-POLICY-ROOT"
 	CodePolicyVersion = "E-POLICY-VERSION"

@@ -26,6 +26,10 @@ type History interface {
 	Commit(id string) (*git.Commit, error)
 	Changes(ctx context.Context, parent, commit string) ([]git.Change, error)
 	ReadFile(ctx context.Context, commit, path string) ([]byte, error)
+
+	// Tag returns an annotated tag by its full ref name; git.ErrNotFound if there
+	// is none, or if none was asked for.
+	Tag(ref string) (*git.Tag, error)
 }
 
 // A Verifier judges commits by an anchor. It is safe for concurrent use.

@@ -88,8 +88,11 @@ type world struct {
 	policy string // text of the first policy
 	files  files  // of the introduction
 	intro  string
-	tip    string // what history serves
-	revoke string // YAML under revoked:
+	tip    string            // what history serves
+	revoke string            // YAML under revoked:
+	roots  string            // YAML under root:
+	repo   string            // YAML under repo:
+	tags   map[string]string // ref -> object
 	limit  int
 }
 
@@ -258,8 +261,11 @@ func (w *world) commit(c commit) string {
 
 func (w *world) anchor() *Anchor {
 	w.t.Helper()
-	text := fmt.Sprintf("apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\nroot: {threshold: 1, principals: {rita: {keys: [{ssh: '%s'}]}}}\n",
-		w.intro, w.people["rita"].public)
+	roots := cmp.Or(w.roots, "{threshold: 1, principals: {rita: {keys: [{ssh: '"+w.people["rita"].public+"'}]}}}")
+	text := fmt.Sprintf("apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\nroot: %s\n", w.intro, roots)
+	if w.repo != "" {
+		text += "repo: " + w.repo + "\n"
+	}
 	if w.revoke != "" {
 		text += "revoked: " + w.revoke + "\n"
 	}
@@ -286,6 +292,12 @@ func (w *world) history(tips ...string) *git.Repo {
 		if _, err := repo.Fetch(w.t.Context(), ref); err != nil {
 			w.t.Fatal(err)
 		}
+	}
+	for ref, id := range w.tags {
+		w.write(ref, id+"\n")
+	}
+	if err := repo.FetchTags(w.t.Context(), func(string) bool { return true }); err != nil {
+		w.t.Fatal(err)
 	}
 	return repo
 }
