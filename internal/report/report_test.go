@@ -125,7 +125,8 @@ func sampleDrift() core.Plan {
 func TestGolden(t *testing.T) {
 	plain, color := Style{Now: now}, Style{Now: now, Color: true}
 	empty := core.Plan{Revision: core.Revision{}, Unchanged: 3}
-	accepted := core.Verdict{From: rev.Commit, To: "aa11" + strings.Repeat("0", 36), Commits: sampleVerdict().Commits[:1]}
+	accepted := core.Verdict{From: rev.Commit, To: "aa11" + strings.Repeat("0", 36), Commits: sampleVerdict().Commits[:1:1]}
+	accepted.Commits[0].Approvers = []string{"cai", "eli"}
 	tests := map[string]func(io.Writer) error{
 		"plan.txt":        func(w io.Writer) error { return PlanText(w, samplePlan(), plain) },
 		"plan-color.txt":  func(w io.Writer) error { return PlanText(w, samplePlan(), color) },

@@ -67,10 +67,11 @@ func shortID(commit string) string {
 	return oneLine(core.Revision{Commit: commit}.Short())
 }
 
+// signer is who stands behind a commit: who signed it, and who approved it.
 func signer(c core.CommitVerdict) string {
 	switch {
 	case c.Signer != "":
-		return oneLine(c.Signer)
+		return oneLine(strings.Join(append([]string{c.Signer}, c.Approvers...), "+"))
 	case c.Key != "":
 		return oneLine(c.Key)
 	}
