@@ -219,6 +219,7 @@ type commit struct {
 	on      []string // parents
 	by      string   // who signs it; nobody if empty
 	files   files
+	tree    string // id of a tree to use instead of files
 	when    time.Time
 	message string
 	armor   func(armor string) string // changes the signature
@@ -229,7 +230,7 @@ type commit struct {
 func (w *world) commit(c commit) string {
 	w.t.Helper()
 	var head strings.Builder
-	fmt.Fprintf(&head, "tree %s\n", w.tree(c.files))
+	fmt.Fprintf(&head, "tree %s\n", cmp.Or(c.tree, w.tree(c.files)))
 	for _, p := range c.on {
 		fmt.Fprintf(&head, "parent %s\n", p)
 	}
