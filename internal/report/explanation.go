@@ -32,6 +32,9 @@ func (p *printer) requirement(r core.Requirement, judged bool) {
 	if len(r.Signers) > 0 {
 		who = plural(r.Threshold, "signature") + " of " + oneLine(strings.Join(r.Signers, ", "))
 	}
+	if r.Distinct {
+		who += ", none of them by whoever signs the commit"
+	}
 	if len(r.Ops) > 0 {
 		who += " (to " + oneLine(strings.Join(r.Ops, ", ")) + ")"
 	}

@@ -199,3 +199,15 @@ func TestWriteErrorsAreTold(t *testing.T) {
 		}
 	}
 }
+
+func TestExplanationText(t *testing.T) {
+	e := core.Explanation{Path: "pools/a.cue\x1b", Changes: []string{"modify"}, Requirements: []core.Requirement{
+		{Rule: "two", Policy: "the policy of its parent 0123456789", Signers: []string{"ana", "ben"}, Threshold: 2, Distinct: true, By: []string{"ben"}},
+		{Rule: "root", Policy: "the trust file", Threshold: 1, Ops: []string{"add", "delete"}},
+	}, Commit: &core.CommitVerdict{Commit: rev.Commit, Subject: "pools: more", Signer: "ana", Refusal: &core.Refusal{Code: "E-THRESHOLD", Found: "1 of 2", Needed: "2", Remedy: "ask"}}}
+	var b bytes.Buffer
+	if err := ExplanationText(&b, e, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "explanation.txt", b.String())
+}

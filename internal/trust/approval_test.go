@@ -50,7 +50,7 @@ func (w *world) approve(a approval) {
 }
 
 // council is a world with thresholds, in which ana has two keys.
-func council(t *testing.T) *world {
+func council(t testing.TB) *world {
 	w := newWorld(t, map[string]signer{"ana2": newSigner(t), "root2": newSigner(t), "root3": newSigner(t)})
 	w.repo = "{id: 'https://git.example/infra', ref: refs/heads/main}"
 	text := w.policyText(1, `

@@ -35,7 +35,7 @@ type attack struct {
 // TestRefusals tries every attack. What docs/trust.md says of each is what
 // happens.
 func TestRefusals(t *testing.T) {
-	all := slices.Concat(signatureAttacks(t), objectAttacks(), historyAttacks(), policyAttacks())
+	all := slices.Concat(signatureAttacks(t), objectAttacks(), historyAttacks(), policyAttacks(), approvalAttacks())
 	tried := map[int][]string{}
 	for _, a := range all {
 		if !slices.Contains(tried[a.n], a.code) {
@@ -74,6 +74,12 @@ func (w *world) outcome(from, to string) string {
 		} else if err != nil {
 			w.t.Fatal(err)
 		}
+	}
+	for ref, id := range w.tags {
+		w.write(ref, id+"\n")
+	}
+	if err := repo.FetchTags(w.t.Context(), func(string) bool { return true }); err != nil {
+		w.t.Fatal(err)
 	}
 	verdict, err := w.verifier().Verify(w.t.Context(), repo, from, to)
 	if err != nil {
@@ -467,5 +473,40 @@ func policyAttacks() []attack {
 			old := w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
 			return accepted, w.commit(commit{on: []string{accepted, old}, by: "rita", files: w.files.with(PolicyPath, v2, "nodes/a.yaml", "2\n")})
 		}, CodeKeyUnknown},
+	}
+}
+
+func approvalAttacks() []attack {
+	// in makes a change of a directory of the council's world, and approves it.
+	in := func(n int, name, dir, by string, a approval) attack {
+		return attack{n, name, func(w *world) (string, string) {
+			*w = *council(w.t)
+			a := a
+			if a.of = w.chain(w.intro, by, w.files.with(dir+"/x", "x")); a.about == "another" {
+				a.about = w.intro
+			}
+			w.approve(a)
+			return "", a.of
+		}, CodeThreshold}
+	}
+	bound := func(old, new string) func(string) string {
+		return func(body string) string { return strings.Replace(body, old, new, 1) }
+	}
+	return []attack{
+		in(46, "another tag of somebody, renamed", "two", "ana", approval{by: "cai", name: "v1.0"}),
+		in(46, "a tag of a tree", "two", "ana", approval{by: "cai", typ: "tree"}),
+		{46, "lightweight", func(w *world) (string, string) {
+			*w = *council(w.t)
+			c := w.chain(w.intro, "ana", w.files.with("two/x", "x"))
+			w.tags = map[string]string{ApprovalRef(w.tree(w.files.with("two/x", "x")), "cai"): c}
+			return "", c
+		}, CodeThreshold},
+		in(57, "a second key of the signer", "two", "ana", approval{by: "ana2", as: "ana"}),
+		in(57, "a second key, under another's name", "two", "ana", approval{by: "ana2", as: "cai"}),
+		in(59, "the signer approves", "others", "ana", approval{by: "ana2", as: "ana"}),
+		in(60, "for another repo", "two", "ana", approval{by: "cai", body: bound("infra", "other")}),
+		in(60, "for another branch", "two", "ana", approval{by: "cai", body: bound("heads/main", "heads/dev")}),
+		in(60, "of another commit", "two", "ana", approval{by: "cai", about: "another"}),
+		in(60, "by a bot", "humans", "ana", approval{by: "bot"}),
 	}
 }
