@@ -32,12 +32,13 @@ type Anchor struct {
 	need    int      // of roots, for each change of .prumo/
 	roots   []string // principals who may change .prumo/, sorted
 	ring    keyring
-	revoked map[string]bool // names of keys: SHA256:… or 40 upper-case hexadecimal digits
+	revoked map[string]bool // names of keys: SHA256:…, SHA256:…/serial, or 40 upper-case hexadecimal digits
 }
 
 var (
 	commitID   = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	sshPrint   = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+	certSerial = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}/(0|[1-9][0-9]{0,19})$`)
 	pgpPrint   = regexp.MustCompile(`^[0-9A-F]{40}$`)
 	repoID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,255}$`)
 	branchName = regexp.MustCompile(`^refs/heads/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
@@ -117,13 +118,14 @@ func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
 // parseRevoked reads fingerprints. They act at once on all that is not yet
 // accepted, whatever a policy says.
 func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
-	f := d.fields(n, "revoked", "ssh", "openpgp")
+	f := d.fields(n, "revoked", "ssh", "sshCertSerials", "openpgp")
 	for name, form := range map[string]struct {
 		like *regexp.Regexp
 		want string
 	}{
-		"ssh":     {sshPrint, "SHA256:… as ssh-keygen -l prints it"},
-		"openpgp": {pgpPrint, "40 hexadecimal digits as gpg --fingerprint prints them"},
+		"ssh":            {sshPrint, "SHA256:… as ssh-keygen -l prints it"},
+		"sshCertSerials": {certSerial, "the authority's SHA256:… as ssh-keygen -l prints it, a slash, and the serial"},
+		"openpgp":        {pgpPrint, "40 hexadecimal digits as gpg --fingerprint prints them"},
 	} {
 		if f[name] == nil {
 			continue

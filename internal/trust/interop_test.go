@@ -44,7 +44,7 @@ func TestRealTools(t *testing.T) {
 		}
 	}
 	people, sign := realKeys(t, g, dir, run)
-	write(PolicyPath, header+"principals:\n"+people+"rules:\n  - {name: all, paths: ['**'], signers: [ssh-ed25519, ssh-ecdsa, ssh-rsa, gpg]}\n  - {name: three, paths: [three.txt], signers: [ssh-ed25519, ssh-ecdsa, gpg], threshold: 3}\n")
+	write(PolicyPath, header+"principals:\n"+people+"rules:\n  - {name: all, paths: ['**'], signers: [ssh-ed25519, ssh-ecdsa, ssh-rsa, ssh-cert, gpg]}\n  - {name: three, paths: [three.txt], signers: [ssh-ed25519, ssh-ecdsa, gpg], threshold: 3}\n")
 	run("git", "init", "-q", "-b", "main")
 	run("git", "add", ".prumo")
 	run("git", "commit", "-q", "-m", "begin")
@@ -145,6 +145,16 @@ func realKeys(t *testing.T, g *gpg, dir string, run func(...string) string) (peo
 		people += fmt.Sprintf("  ssh-%s: {kind: human, keys: [{ssh: %q}]}\n", algo, strings.TrimSpace(string(public)))
 		sign["ssh-"+algo] = []string{"-c", "gpg.format=ssh", "-c", "user.signingkey=" + filepath.Join(dir, algo+".pub")}
 	}
+	for _, name := range []string{"ca", "certified"} {
+		run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, name))
+	}
+	run("ssh-keygen", "-q", "-s", filepath.Join(dir, "ca"), "-I", "carol's laptop", "-n", "carol@lab.example", "-z", "3", "-V", "-1h:+1h", filepath.Join(dir, "certified.pub"))
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	people += fmt.Sprintf("  ssh-cert: {kind: human, keys: [{sshCA: {key: %q, principal: carol@lab.example}}]}\n", strings.TrimSpace(string(ca)))
+	sign["ssh-cert"] = []string{"-c", "gpg.format=ssh", "-c", "user.signingkey=" + filepath.Join(dir, "certified-cert.pub")}
 	fpr := g.key("ed25519", "sign", "0")
 	people += fmt.Sprintf("  gpg: {kind: human, keys: [{%s}]}\n", g.signer(fpr, time.Now()).policy)
 	sign["gpg"] = []string{"-c", "gpg.format=openpgp", "-c", "user.signingkey=" + fpr}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +21,11 @@ const minRSA = 3072
 // A key is one public key of a principal, with the time in which the policy
 // accepts it.
 type key struct {
-	owner     string // principal
-	name      string // for people: SHA256:… of an SSH key, or the primary fingerprint of an OpenPGP key
-	ssh       ssh.PublicKey
-	openpgp   []byte   // binary certificate; read anew for each check, see openpgp.go
-	ids       []string // what a signature may name it by: see sshID and pgpID
+	owner     string        // principal
+	name      string        // for people: SHA256:… of an SSH key, or the primary fingerprint of an OpenPGP key
+	ssh       ssh.PublicKey // of the principal, or of an authority that vouches for them
+	openpgp   []byte        // binary certificate; read anew for each check, see openpgp.go
+	ids       []string      // what a signature may name it by: see sshID, caID and pgpID
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -66,32 +67,10 @@ func (d *decoder) principals(n *yaml.Node, what string, known ...string) (map[st
 
 // key reads one key into the ring.
 func (d *decoder) key(n *yaml.Node, owner string, ring keyring) {
-	f := d.fields(n, "a key of "+owner, "ssh", "openpgp", "keyless", "notBefore", "notAfter")
+	f := d.fields(n, "a key of "+owner, "ssh", "sshCA", "openpgp", "keyless", "notBefore", "notAfter")
 	k := &key{owner: owner}
-	var err error
-	switch material := n; {
-	case f["keyless"] != nil:
-		d.fail(f["keyless"], "keyless identities are not supported yet: give %s an ssh or openpgp key", owner)
+	if !d.material(n, f, k) {
 		return
-	case (f["ssh"] == nil) == (f["openpgp"] == nil):
-		d.fail(n, "a key of %s must be exactly one of ssh and openpgp", owner)
-		return
-	case f["ssh"] != nil:
-		material = f["ssh"]
-		if err = k.parseSSH(d.text(material, "ssh")); err != nil {
-			d.fail(material, "not an SSH public key for signing: %v", err)
-			return
-		}
-	default:
-		material = f["openpgp"]
-		p := d.fields(material, "openpgp", "fingerprint!", "publicKey!")
-		if p["fingerprint"] == nil || p["publicKey"] == nil {
-			return
-		}
-		if err = k.parseOpenPGP(p["fingerprint"].Value, d.text(p["publicKey"], "publicKey")); err != nil {
-			d.fail(material, "not an OpenPGP public key for signing: %v", err)
-			return
-		}
 	}
 	d.validity(f, k)
 	for _, id := range k.ids {
@@ -103,6 +82,38 @@ func (d *decoder) key(n *yaml.Node, owner string, ring keyring) {
 	for _, id := range k.ids {
 		ring[id] = k
 	}
+}
+
+// material reads what makes the key, and reports whether it could.
+func (d *decoder) material(n *yaml.Node, f map[string]*yaml.Node, k *key) bool {
+	kinds := []string{"ssh", "sshCA", "openpgp", "keyless"}
+	kinds = slices.DeleteFunc(kinds, func(kind string) bool { return f[kind] == nil })
+	if len(kinds) != 1 {
+		d.fail(n, "a key of %s must be exactly one of ssh, sshCA and openpgp", k.owner)
+		return false
+	}
+	switch m := f[kinds[0]]; kinds[0] {
+	case "ssh":
+		if err := k.parseSSH(d.text(m, "ssh")); err != nil {
+			d.fail(m, "not an SSH public key for signing: %v", err)
+			return false
+		}
+	case "sshCA":
+		return d.sshCA(m, k)
+	case "openpgp":
+		p := d.fields(m, "openpgp", "fingerprint!", "publicKey!")
+		if p["fingerprint"] == nil || p["publicKey"] == nil {
+			return false
+		}
+		if err := k.parseOpenPGP(p["fingerprint"].Value, d.text(p["publicKey"], "publicKey")); err != nil {
+			d.fail(m, "not an OpenPGP public key for signing: %v", err)
+			return false
+		}
+	case "keyless":
+		d.fail(m, "keyless identities are not supported yet: give %s an ssh or openpgp key", k.owner)
+		return false
+	}
+	return true
 }
 
 func (d *decoder) validity(f map[string]*yaml.Node, k *key) {

@@ -90,8 +90,12 @@ func parsePGPProof(blob []byte) (proof, *core.Refusal) {
 	return pgpProof{blob, sig}, nil
 }
 
-func (p pgpProof) id() string   { return pgpID(p.sig.IssuerFingerprint) }
-func (p pgpProof) name() string { return fmt.Sprintf("%X", p.sig.IssuerFingerprint) }
+func (p pgpProof) name() string    { return fmt.Sprintf("%X", p.sig.IssuerFingerprint) }
+func (p pgpProof) names() []string { return []string{p.name()} }
+
+func (p pgpProof) find(ring keyring) (*key, *core.Refusal) {
+	return ring[pgpID(p.sig.IssuerFingerprint)], nil
+}
 
 // verify checks the signature, and the key at two times: at the signature's own,
 // which its signer could choose, and at now.

@@ -16,6 +16,7 @@ const (
 	CodeUnsigned      = "E-UNSIGNED"
 	CodeFormat        = "E-FORMAT"
 	CodeSignature     = "E-SIGNATURE"
+	CodeCertificate   = "E-CERTIFICATE"
 	CodeNamespace     = "E-NAMESPACE"
 	CodeWeak          = "E-WEAK"
 	CodeKeyUnknown    = "E-KEY-UNKNOWN"
@@ -71,6 +72,15 @@ func badSignature(name string, err error) *core.Refusal {
 		Found:  fmt.Sprintf("the signature by %s does not hold for this commit: %s", name, strings.TrimSpace(err.Error())),
 		Needed: "a signature over exactly this commit",
 		Remedy: "the commit was changed after it was signed, or its signature copied from another: " + resign,
+	}
+}
+
+func badCertificate(name, why string) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeCertificate,
+		Found:  fmt.Sprintf("the certificate of the key %s does not count: %s", name, why),
+		Needed: "a user certificate by an authority of the policy, for one of its principals, without critical options",
+		Remedy: "have the authority issue another certificate (ssh-keygen -s CA -n PRINCIPAL KEY.pub), and " + resign,
 	}
 }
 

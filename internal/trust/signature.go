@@ -7,11 +7,14 @@ import (
 	"prumo.dev/prumo/internal/git"
 )
 
-// A proof is one well-formed signature of a commit. Another kind of signature
-// (keyless, certificates of an authority) is another proof.
+// A proof is one well-formed signature of a commit. Each kind of signature is
+// another proof.
 type proof interface {
-	id() string   // index into a keyring
-	name() string // fingerprint, for people
+	name() string    // fingerprint, for people
+	names() []string // all that the trust file may revoke it by
+	// find returns the key of a keyring that the proof is to be held against;
+	// none if the keyring does not know it.
+	find(ring keyring) (*key, *core.Refusal)
 	// verify says why the signature does not hold at now for the key, if so.
 	verify(k *key, payload []byte, now time.Time) *core.Refusal
 }
@@ -41,10 +44,15 @@ func parseProof(c *git.Commit) (proof, *core.Refusal) {
 // identify finds the principal of a keyring that made the proof, and checks all
 // that can be wrong with signature and key. where names the keyring for people.
 func (v *Verifier) identify(ring keyring, where string, pr proof, payload []byte, now time.Time) (*key, *core.Refusal) {
-	if v.anchor.revoked[pr.name()] {
-		return nil, revokedKey(pr.name(), "in the trust file")
+	for _, name := range pr.names() {
+		if v.anchor.revoked[name] {
+			return nil, revokedKey(name, "in the trust file")
+		}
 	}
-	k := ring[pr.id()]
+	k, refusal := pr.find(ring)
+	if refusal != nil {
+		return nil, refusal
+	}
 	if k == nil {
 		return nil, unknownKey(pr.name(), where)
 	}

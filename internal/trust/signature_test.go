@@ -99,7 +99,10 @@ func TestForgedSSH(t *testing.T) {
 		{"namespace changed", edit(t, func(w *wire) { w.Namespace = "file" }), CodeNamespace},
 		{"hash changed", edit(t, func(w *wire) { w.Hash = "sha256" }), CodeSignature},
 		{"weak hash", edit(t, func(w *wire) { w.Hash = "sha1" }), CodeWeak},
-		{"bit flipped", edit(t, func(w *wire) { w.Signature = w.Signature[:len(w.Signature)-1] + "\x00" }), CodeSignature},
+		{"bit flipped", edit(t, func(w *wire) {
+			last := len(w.Signature) - 1
+			w.Signature = w.Signature[:last] + string([]byte{w.Signature[last] ^ 1})
+		}), CodeSignature},
 		{"key of another", edit(t, func(w *wire) { w.PublicKey = unwire(t, newSigner(t).sign(nil)).PublicKey }), CodeKeyUnknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,6 +42,9 @@ func parseSSHProof(blob []byte) (proof, *core.Refusal) {
 			Remedy: "let git sign: git config gpg.format ssh, then " + resign,
 		}
 	}
+	if cert, ok := sig.PublicKey.(*ssh.Certificate); ok {
+		return parseSSHCertProof(sig, cert)
+	}
 	return sshProof{sig}, nil
 }
 
@@ -54,15 +57,21 @@ func restLen(k ssh.PublicKey) int {
 	return 0
 }
 
-func (p sshProof) id() string   { return sshID(p.sig.PublicKey) }
-func (p sshProof) name() string { return ssh.FingerprintSHA256(p.sig.PublicKey) }
+func (p sshProof) name() string    { return ssh.FingerprintSHA256(p.sig.PublicKey) }
+func (p sshProof) names() []string { return []string{p.name()} }
 
-// verify checks the signature with the policy's key, not with the signature's
-// own copy of it. Security keys must have been touched: x/crypto refuses
-// signatures without the user-presence flag.
-func (p sshProof) verify(k *key, payload []byte, _ time.Time) *core.Refusal {
-	if err := sshsig.Verify(bytes.NewReader(payload), p.sig, k.ssh, p.sig.HashAlgorithm, namespace); err != nil {
-		return badSignature(p.name(), err)
+func (p sshProof) find(ring keyring) (*key, *core.Refusal) { return ring[sshID(p.sig.PublicKey)], nil }
+
+func (p sshProof) verify(_ *key, payload []byte, _ time.Time) *core.Refusal {
+	return checkSSH(p.name(), p.sig, payload)
+}
+
+// checkSSH checks a signature with the key in it, by which the policy's was
+// found: they are the same bytes. Security keys must have been touched: x/crypto
+// refuses signatures without the user-presence flag.
+func checkSSH(name string, sig *sshsig.Signature, payload []byte) *core.Refusal {
+	if err := sshsig.Verify(bytes.NewReader(payload), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
+		return badSignature(name, err)
 	}
 	return nil
 }
