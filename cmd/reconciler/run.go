@@ -50,6 +50,15 @@ The configuration file, with all keys:
     tokenFile: forge-token
     caFile: ca.pem
     status: true
+  images:                         # optional: for policies that verify images
+    sigstoreRoot: trusted_root.json   # keyless signatures and transparency logs
+    registries:                   # those with credentials or a CA of their own
+      - host: registry.lab.example
+        username: robot
+        passwordFile: registry-password
+        caFile: ca.pem
+      - host: mirror.lab.example:5000
+        dockerConfigFile: config.json
 
 Relative file names are relative to the configuration file.`,
 		Example: `  reconciler run --config /etc/prumo/config.yaml`,

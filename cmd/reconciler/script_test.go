@@ -57,6 +57,9 @@ func TestMain(m *testing.M) {
 //	live delete KIND NS NAME     delete it
 //	hash                         plan, and set $HASH to the plan's hash
 //	losegpu NODE N               take GPUs out of a machine
+//	images                       a registry, and a policy of the lab that verifies images
+//	images down                  stop the registry
+//	image PATH signed|unsigned   push an image and put it into a spec; sets $IMAGE
 //	bigfile FILE N               make a file of N MiB
 //
 // $EXAMPLE is a copy of the example infra repo.
@@ -89,6 +92,8 @@ func TestScripts(t *testing.T) {
 			"pull":    command((*world).cmdPull),
 			"comment": command((*world).cmdComment),
 			"live":    command((*world).cmdLive),
+			"images":  command((*world).cmdImages),
+			"image":   command((*world).cmdImage),
 			"bigfile": command((*world).cmdBigFile),
 			"hash":    command((*world).cmdHash),
 			"losegpu": command((*world).cmdLoseGPU),
@@ -103,6 +108,7 @@ type world struct {
 	mapper  meta.RESTMapper
 	lab     *lab.Lab
 	forge   *forge.Server
+	house   *house
 	pull    int
 	commits []string
 }

@@ -58,6 +58,7 @@ type Config struct {
 	Log    Log    `yaml:"log"`
 	Report Report `yaml:"report"`
 	Forge  *Forge `yaml:"forge"`
+	Images Images `yaml:"images"`
 }
 
 // Repo is the infra repo and the branch that is obeyed.
@@ -96,6 +97,24 @@ type Forge struct {
 	TokenFile string `yaml:"tokenFile"`
 	CAFile    string `yaml:"caFile"`
 	Status    bool   `yaml:"status"` // set a commit status too; the token needs the right to
+}
+
+// Images is where container images are verified from, if the policy of the repo
+// speaks of them.
+type Images struct {
+	// SigstoreRoot is the trusted_root.json of a Sigstore instance, for keyless
+	// signatures and transparency logs.
+	SigstoreRoot string     `yaml:"sigstoreRoot"`
+	Registries   []Registry `yaml:"registries"`
+}
+
+// Registry is a registry that asks for credentials or has a CA of its own.
+type Registry struct {
+	Host             string `yaml:"host"` // with its port, such as registry.lab.example:5000
+	Username         string `yaml:"username"`
+	PasswordFile     string `yaml:"passwordFile"`
+	DockerConfigFile string `yaml:"dockerConfigFile"` // instead: a docker config.json; its credential helpers are not run
+	CAFile           string `yaml:"caFile"`
 }
 
 // A Duration is a time.Duration written as Go writes it, such as 30s.
@@ -213,8 +232,9 @@ func problem(file string, line int, msg string) core.Problem {
 }
 
 var (
-	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	repoName = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	registryHost = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$`)
+	repoName     = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 )
 
 // check returns what is missing or makes no sense.
@@ -248,6 +268,15 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 		want(repoName.MatchString(c.Forge.Repo), "forge.repo", fmt.Sprintf("%q, want owner/name", c.Forge.Repo))
 		want(c.Forge.TokenFile != "", "forge.tokenFile", "missing, want a file with the token")
 	}
+	hosts := make(map[string]bool)
+	for i, r := range c.Images.Registries {
+		path := fmt.Sprintf("images.registries[%d]", i)
+		want(registryHost.MatchString(r.Host), path+".host", fmt.Sprintf("%q, want a host such as registry.lab.example, with its port if it has one", r.Host))
+		want(!hosts[r.Host], path+".host", fmt.Sprintf("%s is written twice", r.Host))
+		want(r.DockerConfigFile == "" || r.Username == "" && r.PasswordFile == "", path, "both dockerConfigFile and username or passwordFile, want one of them")
+		want((r.Username == "") == (r.PasswordFile == ""), path, "username and passwordFile go together")
+		hosts[r.Host] = true
+	}
 	return problems
 }
 
@@ -276,6 +305,11 @@ func lineOf(data []byte, path string) int {
 func (c *Config) resolve(dir string) {
 	names := []*string{&c.TrustFile, &c.StateDir, &c.Kubeconfig, &c.Report.JSON, &c.Report.Markdown,
 		&c.Repo.Auth.PasswordFile, &c.Repo.Auth.SSHKeyFile, &c.Repo.Auth.KnownHostsFile, &c.Repo.Auth.CAFile}
+	names = append(names, &c.Images.SigstoreRoot)
+	for i := range c.Images.Registries {
+		r := &c.Images.Registries[i]
+		names = append(names, &r.PasswordFile, &r.DockerConfigFile, &r.CAFile)
+	}
 	if c.Forge != nil {
 		names = append(names, &c.Forge.TokenFile, &c.Forge.CAFile)
 	}

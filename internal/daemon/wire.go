@@ -88,11 +88,16 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if opts.Reporter == nil {
 		opts.Reporter = reconcile.NoReporter{}
 	}
+	verifier, err := imageVerifier(cfg)
+	if err != nil {
+		return nil, err
+	}
 	return &reconcile.Reconciler{
 		Instance: cfg.Instance,
 		Approved: opts.Approved,
 		Source:   src,
 		Renderer: renderer,
+		Images:   verifier,
 		Cluster:  live,
 		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Approved: opts.Approved}),
 		Reporter: opts.Reporter,

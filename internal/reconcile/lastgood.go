@@ -26,7 +26,7 @@ func (r *Reconciler) before(ctx context.Context) (core.Rendering, error) {
 	if err != nil {
 		return core.Rendering{}, err
 	}
-	rendering, err := r.Renderer.Render(ctx, tree)
+	rendering, err := r.renderBefore(ctx, tree)
 	if err != nil {
 		return core.Rendering{}, err
 	}

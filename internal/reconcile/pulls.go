@@ -136,15 +136,19 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 	if err != nil {
 		return err
 	}
-	text.Problems = want.Problems
 	tree, err := p.Reconciler.Source.Tree(proposal.Base)
 	if err != nil {
 		return err
 	}
-	before, err := p.Reconciler.Renderer.Render(ctx, tree)
+	before, err := p.Reconciler.renderBefore(ctx, tree)
 	if err != nil {
 		return err
 	}
+	// By the base's policy: a proposal does not say what may run.
+	if want, err = p.Reconciler.pinImages(ctx, tree, want); err != nil {
+		return err
+	}
+	text.Problems = want.Problems
 	want = keepLastGood(want, before)
 	seen, err := p.Reconciler.Cluster.Observe(ctx, want)
 	if err != nil {

@@ -34,6 +34,21 @@ type Renderer interface {
 	Render(ctx context.Context, tree core.Tree) (core.Rendering, error)
 }
 
+// Images lets only those images into a rendering that the policy of a tree
+// allows.
+type Images interface {
+	// Pin returns a rendering with every image by digest, without the specs whose
+	// images are refused, and with a Problem for each of these.
+	Pin(ctx context.Context, policy core.Tree, want core.Rendering) (core.Rendering, error)
+
+	// Keep remembers what the last Pin resolved, before it is applied.
+	Keep() error
+
+	// Recall returns a rendering as it was applied, with the images that Keep
+	// remembers.
+	Recall(policy core.Tree, before core.Rendering) (core.Rendering, error)
+}
+
 // Cluster sees what the live cluster makes of a rendering.
 type Cluster interface {
 	Observe(ctx context.Context, want core.Rendering) (core.Observation, error)
@@ -56,6 +71,7 @@ type Reconciler struct {
 	Approved string // hash of a plan whose held changes a person approved
 	Source   Source
 	Renderer Renderer
+	Images   Images // nil: images are not verified
 	Cluster  Cluster
 	Applier  Applier
 	Reporter Reporter
@@ -90,6 +106,9 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, err
 	}
+	if err := r.keepImages(); err != nil {
+		return rep, at(core.StageApply, err)
+	}
 	result, err := r.Applier.Apply(ctx, plan)
 	rep.Result = &result
 	if err != nil {
@@ -113,7 +132,7 @@ func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, err
 // changes nothing.
 func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	before, err := r.Renderer.Render(ctx, tree)
+	before, err := r.renderBefore(ctx, tree)
 	if err == nil {
 		_, _, err = r.plan(ctx, tree, before, &rep)
 	}
@@ -140,6 +159,9 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	want, err := r.Renderer.Render(ctx, tree)
 	if err != nil {
 		return core.Plan{}, want, at(core.StageRender, err)
+	}
+	if want, err = r.pinImages(ctx, tree, want); err != nil {
+		return core.Plan{}, want, at(core.StageVerify, err)
 	}
 	rep.Problems = want.Problems
 	want = keepLastGood(want, before)

@@ -26,6 +26,9 @@ type Policy struct {
 	// signed by the right people, cannot come back (CVE-2026-44544).
 	Version int
 
+	// Images says which container images may run; nil: all may.
+	Images *core.ImagePolicy
+
 	digest [sha256.Size]byte // of the file
 	ring   keyring
 	people map[string]string   // principal -> human or bot
@@ -52,7 +55,7 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 		return nil, d.done()
 	}
 	p := &Policy{digest: sum(data), people: map[string]string{}, groups: map[string][]string{}}
-	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!")
+	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!", "images")
 	if n := f["version"]; n != nil {
 		p.Version = d.integer(n, "version", 1)
 	}
@@ -64,6 +67,9 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 	}
 	if n := f["rules"]; n != nil {
 		p.parseRules(d, n)
+	}
+	if n := f["images"]; n != nil {
+		p.Images = d.images(n)
 	}
 	if problems := d.done(); len(problems) > 0 {
 		return nil, problems

@@ -24,6 +24,7 @@ type Lab struct {
 	Origin string // the remote: a bare repository
 	Trust  string // the trust anchor
 	Config string // the daemon's configuration
+	Policy string // of the first commit
 	Repo   *gitrepo.Repo
 	Keys   map[string]*gitrepo.Key // by principal
 }
@@ -53,6 +54,7 @@ func New(dir string) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.Policy = string(policy)
 	var introduction string
 	for _, h := range history {
 		for _, p := range h.paths {

@@ -1,0 +1,277 @@
+package images
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"golang.org/x/sync/errgroup"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Options say where images are judged from.
+type Options struct {
+	Registries   []Registry
+	SigstoreRoot []byte // trusted_root.json; nil: keyless signatures and logs cannot be checked
+	PinFile      string // remembers what tags were resolved to; empty: nothing is remembered
+
+	// Policy reads what a revision says about images; nil: nothing.
+	Policy func(tree fs.FS) (*core.ImagePolicy, []core.Problem, error)
+}
+
+// Bounds of one pass.
+const (
+	atOnce     = 8                // images judged at a time
+	imageLimit = 20 * time.Second // for one image
+	passLimit  = time.Minute      // for all
+	maxImages  = 5000
+)
+
+// A Verifier judges images. It implements reconcile.Images and is not safe for
+// concurrent use.
+type Verifier struct {
+	policy     func(tree fs.FS) (*core.ImagePolicy, []core.Problem, error)
+	registries *registries
+	root       root.TrustedMaterial
+	ignoreSCT  bool // tests only: their authority has no certificate log
+	pins       pins
+
+	mu    sync.Mutex
+	known map[string]bool // verdict key of what passed; a digest and a rule do not change
+}
+
+// New checks the options; it asks nobody.
+func New(opts Options) (*Verifier, error) {
+	v := &Verifier{policy: opts.Policy, known: map[string]bool{}, pins: pins{file: opts.PinFile}}
+	var err error
+	if v.registries, err = newRegistries(opts.Registries); err != nil {
+		return nil, err
+	}
+	if opts.SigstoreRoot != nil {
+		if v.root, err = root.NewTrustedRootFromJSON(opts.SigstoreRoot); err != nil {
+			return nil, fmt.Errorf("trusted root of Sigstore: %w", err)
+		}
+	}
+	return v, v.pins.load()
+}
+
+// Resolve judges the images of uses, each once. It returns what each image that
+// passed is pinned to (repository@digest), and a Problem for each use of another.
+func (v *Verifier) Resolve(ctx context.Context, policy core.ImagePolicy, uses []Use) (map[string]string, []core.Problem) {
+	ctx, cancel := context.WithTimeout(ctx, passLimit)
+	defer cancel()
+	verdicts := make(map[string]*verdict)
+	for _, u := range uses {
+		if len(verdicts) < maxImages {
+			verdicts[u.Image] = new(verdict)
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for image, out := range verdicts {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, imageLimit)
+			defer cancel()
+			*out = v.judge(ctx, policy, image)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails: a refusal is a verdict
+
+	pinned := make(map[string]string)
+	var problems []core.Problem
+	for _, u := range uses {
+		out := verdicts[u.Image]
+		switch {
+		case u.Guess:
+			problems = append(problems, u.undeclared())
+		case out == nil:
+			problems = append(problems, u.refused(refuse("", fmt.Sprintf("more than %d images", maxImages), "fewer", "split the repo")))
+		case out.refusal != nil:
+			problems = append(problems, u.refused(*out))
+		default:
+			pinned[u.Image] = out.pinned
+		}
+	}
+	return pinned, problems
+}
+
+// A verdict is what became of one image.
+type verdict struct {
+	pinned  string // repository@digest
+	refusal *refusal
+}
+
+type refusal struct{ rule, found, needed, remedy string }
+
+func refuse(rule, found, needed, remedy string) verdict {
+	return verdict{refusal: &refusal{rule, found, needed, remedy}}
+}
+
+func (u Use) problem(msg string) core.Problem {
+	return core.Problem{Pos: u.Pos, Spec: u.Spec, Stage: core.StageVerify, Msg: msg}
+}
+
+func (u Use) refused(v verdict) core.Problem {
+	r := v.refusal
+	return u.problem(fmt.Sprintf("image %q of %s (%s) is refused by %s: %s; needed: %s; to fix it: %s",
+		u.Image, u.Object, u.Path, cmp.Or(r.rule, "the image policy"), r.found, r.needed, r.remedy))
+}
+
+func (u Use) undeclared() core.Problem {
+	return u.problem(fmt.Sprintf("%s of %s looks like an image (%q) and would not be verified; add the path under images.fields of the policy, as a field of %s",
+		u.Path, u.Object, u.Image, u.Object.Kind))
+}
+
+// judge resolves one image and asks for what its rule needs.
+func (v *Verifier) judge(ctx context.Context, policy core.ImagePolicy, image string) verdict {
+	ref, repo, err := parse(image)
+	if err != nil {
+		return refuse("", "not an image name", "registry/repository:tag or @sha256:…", "correct the name")
+	}
+	rule, ok := ruleOf(policy.Rules, repo)
+	if !ok {
+		return refuse("", "no rule matches "+repo, "a rule whose match covers it", "add one under images.rules of the policy, or use an image of a repository that has one")
+	}
+	where := fmt.Sprintf("rule %s (%s)", rule.Match, rule.Pos)
+	opts := v.registries.options(ctx)
+	digest, err := v.digest(ref, image, repo, opts)
+	if err != nil {
+		return unanswered(where, err)
+	}
+	out := verdict{pinned: repo + "@" + digest.DigestStr()}
+	if len(rule.Digests) > 0 {
+		if !slices.Contains(rule.Digests, digest.DigestStr()) {
+			return refuse(where, "it is "+digest.DigestStr(), "a digest of the rule", "use one of them, or add this one to the rule")
+		}
+		return out
+	}
+	if len(rule.AllOf) == 0 {
+		return refuse(where, "the rule asks for nothing", "allOf or digests", "complete the rule")
+	}
+	return v.signed(ctx, rule, where, digest, opts, out)
+}
+
+func unanswered(where string, err error) verdict {
+	return refuse(where, oneLine(err).Error(), "the registry's word on what this image is",
+		"see that the registry is up, that the image is there and that the daemon may read it; until then what runs stays as it is")
+}
+
+// signed returns out if every signer has signed and everything is attested.
+func (v *Verifier) signed(ctx context.Context, rule core.ImageRule, where string, digest name.Digest, opts []remote.Option, out verdict) verdict {
+	key := fmt.Sprintf("%s %q", out.pinned, []any{rule.AllOf, rule.Attestations})
+	if v.passed(key) {
+		return out
+	}
+	hash, err := v1.NewHash(digest.DigestStr())
+	if err != nil {
+		return refuse(where, err.Error(), "a SHA-256 digest", "correct the name")
+	}
+	if _, err := remote.Head(digest, opts...); err != nil {
+		return unanswered(where, err)
+	}
+	a := &artifact{digest: digest, hash: hash, opts: opts}
+	for _, s := range rule.AllOf {
+		if err := v.signedBy(ctx, a, s); err != nil {
+			return refuse(where, fmt.Sprintf("no valid signature of %s on %s (%v)", signerName(s), hash, err),
+				"a signature by "+signerName(s), remedy(err, "sign it: cosign sign "+out.pinned))
+		}
+	}
+	for _, predicate := range rule.Attestations {
+		if err := v.attested(ctx, a, rule.AllOf, predicate); err != nil {
+			return refuse(where, fmt.Sprintf("no valid attestation %s on %s (%v)", predicate, hash, err),
+				"an attestation by one of the rule's signers", remedy(err, "attest it: cosign attest --type "+predicate+" "+out.pinned))
+		}
+	}
+	v.pass(key)
+	return out
+}
+
+func (v *Verifier) attested(ctx context.Context, a *artifact, signers []core.ImageSigner, predicate string) (err error) {
+	for _, s := range signers {
+		if err = v.attestedBy(ctx, a, s, predicate); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// digest returns what an image is: the digest that it names, the one that its
+// tag was pinned to before, or the one that the registry has for it now.
+func (v *Verifier) digest(ref name.Reference, image, repo string, opts []remote.Option) (name.Digest, error) {
+	if d, ok := ref.(name.Digest); ok {
+		return d, nil
+	}
+	if pinned, ok := v.pins.get(image); ok {
+		if hash, ok := strings.CutPrefix(pinned, repo+"@"); ok {
+			return ref.Context().Digest(hash), nil
+		}
+	}
+	desc, err := remote.Head(ref, opts...)
+	if err != nil {
+		return name.Digest{}, err
+	}
+	return ref.Context().Digest(desc.Digest.String()), nil
+}
+
+func (v *Verifier) passed(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.known[key]
+}
+
+func (v *Verifier) pass(key string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.known) >= 4*maxImages {
+		clear(v.known)
+	}
+	v.known[key] = true
+}
+
+// signerName says who a signer is, for people.
+func signerName(s core.ImageSigner) string {
+	if s.Key == "" {
+		return fmt.Sprintf("%s (by %s)", s.Subject, s.Issuer)
+	}
+	block, _ := pem.Decode([]byte(s.Key))
+	if block == nil {
+		return "an unreadable key"
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return "the key SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// remedy is what a person can do, unless the reason lies in the configuration.
+func remedy(err error, otherwise string) string {
+	if errors.Is(err, errNoRoot) {
+		return "set images.sigstoreRoot in the daemon's configuration, or tlog: false for a key that needs no log"
+	}
+	return otherwise
+}
+
+// oneLine shortens what libraries say to one line of a message.
+func oneLine(err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 300 {
+		text = text[:300] + "…"
+	}
+	return errors.New(text)
+}
+
+func hexBytes(h v1.Hash) ([]byte, error) { return hex.DecodeString(h.Hex) }
