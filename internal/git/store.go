@@ -28,6 +28,10 @@ const cacheSize = 16 * cache.MiByte
 // holding them in memory.
 const largeObject = 1 << 20
 
+// openPacks is how many packs stay open between reads. Opening one anew for each
+// object costs more than the object.
+const openPacks = 16
+
 // A store is the bare repository on disk. Go-git's storage keeps its indexes in
 // plain maps, so every use holds the lock.
 type store struct {
@@ -44,7 +48,7 @@ func openStore(dir string) (*store, error) {
 		return nil, err
 	}
 	s := &store{objs: filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()),
-		cache.NewObjectLRU(cacheSize), filesystem.Options{LargeObjectThreshold: largeObject})}
+		cache.NewObjectLRU(cacheSize), filesystem.Options{LargeObjectThreshold: largeObject, MaxOpenDescriptors: openPacks})}
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); errors.Is(err, os.ErrNotExist) {
 		if err := initStore(s.objs, dir); err != nil {
 			return nil, err
