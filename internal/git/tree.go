@@ -104,6 +104,8 @@ func checkName(name string) *BadObject {
 		return badf(CodeName, "the name %+q holds a control or invisible character", name)
 	case isDotGit(name):
 		return badf(CodeName, "the name is one of .git on some system")
+	case isDotGitmodules(name):
+		return badf(CodeSubmodule, "submodules are refused, and .gitmodules with them: commit the files themselves")
 	}
 	return nil
 }
@@ -113,9 +115,20 @@ func checkName(name string) *BadObject {
 func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 func isDotGit(name string) bool {
-	name, _, _ = strings.Cut(strings.ToLower(name), ":") // NTFS streams
-	name = strings.TrimRight(name, ". ")
+	name = plainName(name)
 	return name == ".git" || name == "git~1"
+}
+
+// isDotGitmodules knows the short names that NTFS may give .gitmodules, too.
+func isDotGitmodules(name string) bool {
+	name = plainName(name)
+	return name == ".gitmodules" || strings.HasPrefix(name, "gitmod~") || strings.HasPrefix(name, "gi7eba~")
+}
+
+// plainName is the name of the file that NTFS or a Mac would open.
+func plainName(name string) string {
+	name, _, _ = strings.Cut(strings.ToLower(name), ":") // NTFS streams
+	return strings.TrimRight(name, ". ")
 }
 
 // foldName maps names that a file system may confuse to one.

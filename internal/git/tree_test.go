@@ -81,6 +81,8 @@ func TestParseTreeRefuses(t *testing.T) {
 		"long name":          {formatTree(ents("100644 " + strings.Repeat("a", 256))), CodeName, strings.Repeat("a", 256)},
 		"symlink":            {formatTree(ents("120000 a")), CodeSymlink, "a"},
 		"submodule":          {formatTree(ents("160000 a")), CodeSubmodule, "a"},
+		"gitmodules":         {formatTree(ents("100644 .GitModules.")), CodeSubmodule, ".GitModules."},
+		"gitmodules, short":  {formatTree(ents("100644 GITMOD~1")), CodeSubmodule, "GITMOD~1"},
 		"group writable":     {formatTree(ents("100664 a")), CodeMode, "a"},
 		"padded mode":        {formatTree(ents("0100644 a")), CodeMode, "a"},
 		"padded directory":   {formatTree(ents("040000 a")), CodeMode, "a"},

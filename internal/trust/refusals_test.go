@@ -353,7 +353,7 @@ func objectAttacks() []attack {
 		tree(34, "submodule", git.CodeSubmodule, "160000 a"),
 		{34, ".gitmodules", func(w *world) (string, string) {
 			return "", w.chain(w.intro, "ana", w.files.with(".gitmodules", "x"))
-		}, CodePath},
+		}, git.CodeSubmodule},
 		{36, "executable policy", func(w *world) (string, string) {
 			return "", w.chain(w.intro, "rita", w.files.with(PolicyPath, "", "100755 "+PolicyPath, w.policyText(2, rest(w.policy))))
 		}, CodePolicy},
