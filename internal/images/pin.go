@@ -15,7 +15,7 @@ import (
 // is refused, and with a Problem for each of these. Where the policy does not
 // speak of images it returns the rendering as it is.
 func (v *Verifier) Pin(ctx context.Context, policy core.Tree, want core.Rendering) (core.Rendering, error) {
-	v.pins.fresh = map[string]string{}
+	v.pins.fresh = newMemory()
 	rules, err := v.rules(policy)
 	if err != nil || rules == nil {
 		return want, err
@@ -27,10 +27,15 @@ func (v *Verifier) Pin(ctx context.Context, policy core.Tree, want core.Renderin
 	}
 	for image, to := range pinned {
 		if !byDigest(image) {
-			v.pins.fresh[image] = to
+			v.pins.fresh.Tags[image] = to
 		}
 	}
-	return without(pin(want, rules.Fields, pinned), problems), nil
+	let := without(want, problems)
+	for _, u := range Find(let.Objects, rules.Fields) {
+		id := u.Object.String()
+		v.pins.fresh.Objects[id] = append(v.pins.fresh.Objects[id], u.Image)
+	}
+	return pin(let, rules.Fields, pinned), nil
 }
 
 // Keep remembers what the last Pin resolved tags to. It is called before what was
@@ -38,25 +43,35 @@ func (v *Verifier) Pin(ctx context.Context, policy core.Tree, want core.Renderin
 func (v *Verifier) Keep() error { return v.pins.keep() }
 
 // Recall returns a rendering that was applied before as it was applied: with the
-// images that Keep remembers. It judges nothing and asks nobody.
+// images that Keep remembers, and without the specs that were refused then, since
+// a revision counts as applied also where some of it was refused. It judges
+// nothing and asks nobody.
 func (v *Verifier) Recall(policy core.Tree, before core.Rendering) (core.Rendering, error) {
 	rules, err := v.rules(policy)
 	if err != nil || rules == nil {
 		return before, err
 	}
 	pinned := make(map[string]string)
+	var refused []core.Problem
 	for _, u := range Find(before.Objects, rules.Fields) {
 		ref, repo, err := parse(u.Image)
-		if err != nil {
-			continue
-		}
-		if d, ok := ref.(name.Digest); ok {
-			pinned[u.Image] = repo + "@" + d.DigestStr()
-		} else if to, ok := v.pins.get(u.Image); ok {
-			pinned[u.Image] = to
+		switch {
+		case err != nil:
+			refused = append(refused, u.problem("no image name"))
+		case !v.pins.letIn(u.Object, u.Image):
+			refused = append(refused, u.problem("was not let in"))
+		default:
+			if d, ok := ref.(name.Digest); ok {
+				pinned[u.Image] = repo + "@" + d.DigestStr()
+			} else if to, ok := v.pins.tag(u.Image); ok {
+				pinned[u.Image] = to
+			}
 		}
 	}
-	return pin(before, rules.Fields, pinned), nil
+	problems := before.Problems
+	before = without(pin(before, rules.Fields, pinned), refused)
+	before.Problems = problems // what was wrong then is not told again
+	return before, nil
 }
 
 // rules are what the policy of a tree says about images; nil if nothing.

@@ -112,6 +112,42 @@ func TestPinBlocks(t *testing.T) {
 	}
 }
 
+// TestRecallForgetsRefused proves that after a restart only what was let in counts
+// as applied: neither a refused image, nor one that another object or an older
+// version of the object was let in with.
+func TestRecallForgetsRefused(t *testing.T) {
+	w, key := newWorld(t), newKey(t)
+	first, second, unsigned := w.push("ml/app:1"), w.push("ml/app:2"), w.push("ml/app:3")
+	w.sign(key, first, first)
+	w.sign(key, second, second)
+	policy := &core.ImagePolicy{Rules: []core.ImageRule{{Match: w.host + "/ml/*", AllOf: []core.ImageSigner{key.signer()}}}}
+	opts := Options{PinFile: filepath.Join(t.TempDir(), "images.json"), Policy: policyOf(policy)}
+	v := newVerifier(t, opts)
+	for _, image := range []string{first.String(), w.host + "/ml/app:2", unsigned.String()} {
+		must(v.Pin(t.Context(), tree(), deployment(image)))(t)
+		if err := v.Keep(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v = newVerifier(t, opts)
+	other := deployment(w.host + "/ml/app:2")
+	other.Objects[0].ID.Name = "other"
+	for name, tc := range map[string]struct {
+		before core.Rendering
+		want   int
+	}{
+		"last let in":    {deployment(w.host + "/ml/app:2"), 3},
+		"refused":        {deployment(unsigned.String()), 1},
+		"let in earlier": {deployment(first.String()), 1},
+		"of another":     {other, 1},
+	} {
+		got := must(v.Recall(tree(), tc.before))(t)
+		if len(got.Objects) != tc.want || len(got.Problems) > 0 {
+			t.Errorf("%s: %d objects and %d problems, want %d and none", name, len(got.Objects), len(got.Problems), tc.want)
+		}
+	}
+}
+
 // TestPolicyTurns proves that a verdict does not outlive its rule, and that
 // nothing is verified without rules.
 func TestPolicyTurns(t *testing.T) {

@@ -217,7 +217,7 @@ func (v *Verifier) digest(ref name.Reference, image, repo string, opts []remote.
 	if d, ok := ref.(name.Digest); ok {
 		return d, nil
 	}
-	if pinned, ok := v.pins.get(image); ok {
+	if pinned, ok := v.pins.tag(image); ok {
 		if hash, ok := strings.CutPrefix(pinned, repo+"@"); ok {
 			return ref.Context().Digest(hash), nil
 		}

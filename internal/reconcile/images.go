@@ -32,3 +32,17 @@ func (r *Reconciler) renderBefore(ctx context.Context, tree core.Tree) (core.Ren
 	}
 	return r.Images.Recall(tree, before)
 }
+
+// renderAgreed renders a tree that live state should match: with the images that
+// are let in now, and where one is refused, as it was applied.
+func (r *Reconciler) renderAgreed(ctx context.Context, tree core.Tree) (core.Rendering, error) {
+	now, err := r.Renderer.Render(ctx, tree)
+	if err != nil || r.Images == nil {
+		return now, err
+	}
+	before, err := r.Images.Recall(tree, now)
+	if err == nil {
+		now, err = r.Images.Pin(ctx, tree, now)
+	}
+	return keepLastGood(now, before), err
+}

@@ -132,7 +132,7 @@ func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, err
 // changes nothing.
 func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	before, err := r.renderBefore(ctx, tree)
+	before, err := r.renderAgreed(ctx, tree)
 	if err == nil {
 		_, _, err = r.plan(ctx, tree, before, &rep)
 	}

@@ -1,0 +1,105 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/report"
+)
+
+// A house is every part of a pass at once; it notes what it is asked, in order.
+type house struct {
+	applied core.Revision
+	said    []string
+}
+
+func (h *house) say(words ...string) { h.said = append(h.said, words...) }
+
+func (h *house) Advance(context.Context) (core.Revision, *core.Verdict, error) {
+	return core.Revision{Commit: "new"}, nil, nil
+}
+func (h *house) Tree(rev core.Revision) (core.Tree, error) { return core.Tree{Revision: rev}, nil }
+func (h *house) Applied() core.Revision                    { return h.applied }
+func (h *house) SetApplied(rev core.Revision) error        { h.applied = rev; return nil }
+func (h *house) Report(context.Context, core.Report) error { return nil }
+func (h *house) Keep() error                               { h.say("keep"); return nil }
+
+func (h *house) Render(_ context.Context, tree core.Tree) (core.Rendering, error) {
+	id := core.SpecID{Kind: "MLTool", Name: "app"}
+	return core.Rendering{Specs: []core.Spec{{ID: id}}, Objects: []core.Object{
+		{ID: core.ObjectID{Kind: "Pod", Name: "app"}, Spec: id, Fields: map[string]any{"image": tree.Revision.Commit}}}}, nil
+}
+
+// Pin refuses every image.
+func (h *house) Pin(_ context.Context, policy core.Tree, want core.Rendering) (core.Rendering, error) {
+	h.say("pin " + want.Objects[0].Fields["image"].(string) + " by the policy of " + policy.Revision.Commit)
+	want.Problems = []core.Problem{{Spec: want.Objects[0].Spec, Msg: "refused"}}
+	want.Objects = nil
+	return want, nil
+}
+
+func (h *house) Recall(policy core.Tree, before core.Rendering) (core.Rendering, error) {
+	before.Objects = slices.Clone(before.Objects)
+	before.Objects[0].Fields = map[string]any{"image": before.Objects[0].Fields["image"].(string) + " recalled by " + policy.Revision.Commit}
+	return before, nil
+}
+
+func (h *house) Observe(_ context.Context, want core.Rendering) (core.Observation, error) {
+	for _, o := range want.Objects {
+		h.say("observe " + o.Fields["image"].(string))
+	}
+	return core.Observation{}, nil
+}
+
+func (h *house) Apply(context.Context, core.Plan) (core.Result, error) {
+	h.say("apply")
+	return core.Result{}, nil
+}
+
+func (h *house) reconciler() *Reconciler {
+	return &Reconciler{Source: h, Renderer: h, Images: h, Cluster: h, Applier: h, Reporter: h, Now: time.Now}
+}
+
+// TestRefusedImage proves that what a refused image blocks stays in force as it
+// was applied, and that images are remembered before they are applied.
+func TestRefusedImage(t *testing.T) {
+	h := &house{applied: core.Revision{Commit: "old"}}
+	rep, err := h.reconciler().Reconcile(t.Context())
+	if err != nil || len(rep.Problems) != 1 {
+		t.Fatalf("%v, problems %v", err, rep.Problems)
+	}
+	want := []string{"pin new by the policy of new", "observe old recalled by old", "keep", "apply"}
+	if diff := cmp.Diff(want, h.said); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestDriftOfRefusedImage proves that drift is looked for against what was applied.
+func TestDriftOfRefusedImage(t *testing.T) {
+	h := &house{}
+	if _, err := h.reconciler().Drift(t.Context(), core.Tree{Revision: core.Revision{Commit: "old"}}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"pin old by the policy of old", "pin old by the policy of old", "observe old recalled by old"}, h.said); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestProposedImage proves that the base's policy judges the images of a proposal.
+func TestProposedImage(t *testing.T) {
+	h := &house{}
+	p := &Pulls{Untrusted: h, Reconciler: h.reconciler()}
+	var text report.CommentInput
+	err := p.compare(t.Context(), core.Proposal{Base: core.Revision{Commit: "base"}, Tree: core.Tree{Revision: core.Revision{Commit: "head"}}}, &text)
+	if err != nil || len(text.Problems) != 1 {
+		t.Fatalf("%v, problems %v", err, text.Problems)
+	}
+	if diff := cmp.Diff([]string{"pin head by the policy of base", "observe base recalled by base"}, h.said); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
