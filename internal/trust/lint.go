@@ -27,7 +27,7 @@ func LintPolicy(file string, data []byte, files []string, now time.Time) []core.
 	l := &linter{decoder: decoder{file: file}, policy: p, now: now}
 	root := l.document(data, "TrustPolicy")
 	l.people(value(root, "principals"))
-	l.groups(value(root, "groups"), value(root, "rules"))
+	l.groups(value(root, "groups"), append(value(root, "rules").Content, value(root, "merge")))
 	l.rules(value(root, "rules"), files)
 	return l.done()
 }
@@ -62,15 +62,21 @@ func (l *linter) expiry(name string, n *yaml.Node) {
 	}
 }
 
-func (l *linter) groups(n, rules *yaml.Node) {
+// groups wants each group named among the signers of something.
+func (l *linter) groups(n *yaml.Node, users []*yaml.Node) {
 	if n == nil {
 		return
 	}
+	used := map[string]bool{}
+	for _, u := range users {
+		if signers := value(u, "signers"); signers != nil {
+			for _, s := range signers.Content {
+				used[s.Value] = true
+			}
+		}
+	}
 	for _, e := range l.entries(n, "groups") {
-		used := slices.ContainsFunc(rules.Content, func(r *yaml.Node) bool {
-			return slices.ContainsFunc(value(r, "signers").Content, func(s *yaml.Node) bool { return s.Value == e.key.Value })
-		})
-		if !used {
+		if !used[e.key.Value] {
 			l.fail(e.key, "no rule names the group %s; name it among the signers of a rule, or remove it", e.key.Value)
 		}
 	}

@@ -269,7 +269,9 @@ func signatureAttacks(t *testing.T) []attack {
 			lines := strings.SplitAfter(a, "\n")
 			return strings.Join(append(lines[:2:2], lines[3:]...), "")
 		}),
-		rearmed(12, "bit flipped", CodeSignature, edit(t, func(w *wire) { w.Signature = w.Signature[:len(w.Signature)-1] + string([]byte{w.Signature[len(w.Signature)-1] ^ 1}) })),
+		rearmed(12, "bit flipped", CodeSignature, edit(t, func(w *wire) {
+			w.Signature = w.Signature[:len(w.Signature)-1] + string([]byte{w.Signature[len(w.Signature)-1] ^ 1})
+		})),
 		plain(13, "two gpgsig", CodeFormat, commit{by: "ana", raw: func(raw string) string {
 			sig := raw[strings.Index(raw, "gpgsig") : strings.Index(raw, "\n\nchange")+1]
 			return strings.Replace(raw, sig, sig+sig, 1)
