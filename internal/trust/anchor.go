@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sigstore/sigstore-go/pkg/verify"
 	"go.yaml.in/yaml/v3"
 
 	"prumo.dev/prumo/internal/core"
@@ -32,7 +33,9 @@ type Anchor struct {
 	need    int      // of roots, for each change of .prumo/
 	roots   []string // principals who may change .prumo/, sorted
 	ring    keyring
-	revoked map[string]bool // names of keys: SHA256:…, SHA256:…/serial, or 40 upper-case hexadecimal digits
+	revoked map[string]bool // names of keys: SHA256:…, SHA256:…/serial, 40 upper-case hexadecimal digits, or identity.id
+
+	sigstore *verify.Verifier // by the pinned root; nil: none is pinned
 }
 
 var (
@@ -53,7 +56,7 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 		return nil, d.done()
 	}
 	a := &Anchor{revoked: map[string]bool{}, Commits: defaultCommits}
-	f := d.header(root, "TrustAnchor", "introduction!", "repo", "root!", "revoked", "limits")
+	f := d.header(root, "TrustAnchor", "introduction!", "repo", "root!", "revoked", "sigstore", "limits")
 	if n := f["introduction"]; n != nil {
 		a.Introduction = n.Value
 		if n.Kind != yaml.ScalarNode || !commitID.MatchString(n.Value) {
@@ -68,6 +71,9 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 	}
 	if n := f["revoked"]; n != nil {
 		a.parseRevoked(d, n)
+	}
+	if n := f["sigstore"]; n != nil {
+		a.parseSigstore(d, n)
 	}
 	if n := f["limits"]; n != nil {
 		if l := d.fields(n, "limits", "commits"); l["commits"] != nil {
@@ -118,7 +124,14 @@ func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
 // parseRevoked reads fingerprints. They act at once on all that is not yet
 // accepted, whatever a policy says.
 func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
-	f := d.fields(n, "revoked", "ssh", "sshCertSerials", "openpgp")
+	f := d.fields(n, "revoked", "ssh", "sshCertSerials", "openpgp", "keyless")
+	if f["keyless"] != nil {
+		for _, item := range d.list(f["keyless"], "revoked.keyless") {
+			if who, ok := d.keyless(item); ok {
+				a.revoked[who.id()] = true
+			}
+		}
+	}
 	for name, form := range map[string]struct {
 		like *regexp.Regexp
 		want string

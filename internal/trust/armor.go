@@ -28,7 +28,7 @@ const webFlow = "-----END PGP SIGNATURE-----\n\n"
 // armorWidths are the line widths that signing tools write: 70 by ssh-keygen, 64
 // by gpg and Go's pem, 76 by RFC 4880's upper bound. Any other wrapping is the
 // same signature in another spelling, hence another commit id, and is refused.
-var armorWidths = map[string][]int{armorSSH: {70, 64}, armorPGP: {64, 76}}
+var armorWidths = map[string][]int{armorSSH: {70, 64}, armorPGP: {64, 76}, armorCMS: {64}}
 
 var (
 	armorBegin  = regexp.MustCompile(`^-----BEGIN ([A-Z ]+)-----$`)
@@ -52,9 +52,6 @@ func unarmor(s string) (kind string, blob []byte, err error) {
 		return "", nil, errors.New("the signature does not begin with a line -----BEGIN …-----")
 	}
 	kind = begin[1]
-	if kind == armorCMS {
-		return kind, nil, nil
-	}
 	widths := armorWidths[kind]
 	if widths == nil {
 		return "", nil, fmt.Errorf("a block of type %q is no signature", kind)

@@ -29,6 +29,7 @@
 //	E-FORMAT          commit, signature or armor not exactly as git, ssh-keygen and gpg write it
 //	E-SIGNATURE       the signature is not over this commit, or not by this key
 //	E-CERTIFICATE     a certificate that its authority did not make, or not for this
+//	E-KEYLESS         a keyless signature that the pinned Sigstore root does not bear out
 //	E-NAMESPACE       an SSH signature made for another purpose than git
 //	E-WEAK            SHA-1, or a key that is too weak
 //	E-KEY-UNKNOWN     the key belongs to no principal of a policy that judges the commit

@@ -25,7 +25,8 @@ type key struct {
 	name      string        // for people: SHA256:… of an SSH key, or the primary fingerprint of an OpenPGP key
 	ssh       ssh.PublicKey // of the principal, or of an authority that vouches for them
 	openpgp   []byte        // binary certificate; read anew for each check, see openpgp.go
-	ids       []string      // what a signature may name it by: see sshID, caID and pgpID
+	keyless   identity      // in place of a key
+	ids       []string      // what a signature may name it by: see sshID, caID, pgpID and identity
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -89,7 +90,7 @@ func (d *decoder) material(n *yaml.Node, f map[string]*yaml.Node, k *key) bool {
 	kinds := []string{"ssh", "sshCA", "openpgp", "keyless"}
 	kinds = slices.DeleteFunc(kinds, func(kind string) bool { return f[kind] == nil })
 	if len(kinds) != 1 {
-		d.fail(n, "a key of %s must be exactly one of ssh, sshCA and openpgp", k.owner)
+		d.fail(n, "a key of %s must be exactly one of ssh, sshCA, openpgp and keyless", k.owner)
 		return false
 	}
 	switch m := f[kinds[0]]; kinds[0] {
@@ -110,8 +111,10 @@ func (d *decoder) material(n *yaml.Node, f map[string]*yaml.Node, k *key) bool {
 			return false
 		}
 	case "keyless":
-		d.fail(m, "keyless identities are not supported yet: give %s an ssh or openpgp key", k.owner)
-		return false
+		var ok bool
+		k.keyless, ok = d.keyless(m)
+		k.name, k.ids = k.keyless.String(), []string{k.keyless.id()}
+		return ok
 	}
 	return true
 }

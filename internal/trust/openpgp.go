@@ -99,7 +99,7 @@ func (p pgpProof) find(ring keyring) (*key, *core.Refusal) {
 
 // verify checks the signature, and the key at two times: at the signature's own,
 // which its signer could choose, and at now.
-func (p pgpProof) verify(k *key, payload []byte, now time.Time) *core.Refusal {
+func (p pgpProof) verify(_ *Anchor, k *key, payload []byte, now time.Time) *core.Refusal {
 	if p.sig.CreationTime.After(now.Add(clockSkew)) {
 		return futureDate("the OpenPGP signature", p.sig.CreationTime)
 	}

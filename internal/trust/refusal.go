@@ -17,6 +17,7 @@ const (
 	CodeFormat        = "E-FORMAT"
 	CodeSignature     = "E-SIGNATURE"
 	CodeCertificate   = "E-CERTIFICATE"
+	CodeKeyless       = "E-KEYLESS"
 	CodeNamespace     = "E-NAMESPACE"
 	CodeWeak          = "E-WEAK"
 	CodeKeyUnknown    = "E-KEY-UNKNOWN"
@@ -81,6 +82,15 @@ func badCertificate(name, why string) *core.Refusal {
 		Found:  fmt.Sprintf("the certificate of the key %s does not count: %s", name, why),
 		Needed: "a user certificate by an authority of the policy, for one of its principals, without critical options",
 		Remedy: "have the authority issue another certificate (ssh-keygen -s CA -n PRINCIPAL KEY.pub), and " + resign,
+	}
+}
+
+func badKeyless(name string, err error) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeKeyless,
+		Found:  fmt.Sprintf("the keyless signature of %s is not borne out by the trust file's Sigstore root: %s", name, strings.TrimSpace(err.Error())),
+		Needed: "a certificate and a log entry, embedded in the signature, that the pinned root vouches for",
+		Remedy: "sign with gitsign against the Sigstore that the trust file pins (gitsign.rekorMode offline), and " + resign,
 	}
 }
 

@@ -16,7 +16,7 @@ type proof interface {
 	// none if the keyring does not know it.
 	find(ring keyring) (*key, *core.Refusal)
 	// verify says why the signature does not hold at now for the key, if so.
-	verify(k *key, payload []byte, now time.Time) *core.Refusal
+	verify(a *Anchor, k *key, payload []byte, now time.Time) *core.Refusal
 }
 
 // parseProof reads the signature of a commit, trusting nothing that it says.
@@ -33,12 +33,7 @@ func parseProof(c *git.Commit) (proof, *core.Refusal) {
 	case kind == armorPGP:
 		return parsePGPProof(blob)
 	}
-	return nil, &core.Refusal{
-		Code:   CodeFormat,
-		Found:  "the signature is an X.509 or keyless (gitsign) one, which is not supported yet",
-		Needed: "an SSH or OpenPGP signature",
-		Remedy: "set gpg.format to ssh or openpgp, and " + resign,
-	}
+	return parseKeylessProof(blob)
 }
 
 // identify finds the principal of a keyring that made the proof, and checks all
@@ -59,7 +54,7 @@ func (v *Verifier) identify(ring keyring, where string, pr proof, payload []byte
 	if v.anchor.revoked[k.name] {
 		return nil, revokedKey(k.name, "in the trust file")
 	}
-	if r := pr.verify(k, payload, now); r != nil {
+	if r := pr.verify(v.anchor, k, payload, now); r != nil {
 		return nil, r
 	}
 	switch {

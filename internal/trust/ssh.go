@@ -62,7 +62,7 @@ func (p sshProof) names() []string { return []string{p.name()} }
 
 func (p sshProof) find(ring keyring) (*key, *core.Refusal) { return ring[sshID(p.sig.PublicKey)], nil }
 
-func (p sshProof) verify(_ *key, payload []byte, _ time.Time) *core.Refusal {
+func (p sshProof) verify(_ *Anchor, _ *key, payload []byte, _ time.Time) *core.Refusal {
 	return checkSSH(p.name(), p.sig, payload)
 }
 

@@ -88,7 +88,7 @@ func (p sshCertProof) find(ring keyring) (*key, *core.Refusal) {
 
 // verify checks the certificate by the policy's copy of the authority's key, at
 // the first-seen time, and then the signature by the certificate's key.
-func (p sshCertProof) verify(k *key, payload []byte, now time.Time) *core.Refusal {
+func (p sshCertProof) verify(_ *Anchor, _ *key, payload []byte, now time.Time) *core.Refusal {
 	if at := uint64(now.Unix()); at < p.cert.ValidAfter || at >= p.cert.ValidBefore {
 		return expiredKey(p.name(), fmt.Sprintf("its certificate is valid from %s to %s", certTime(p.cert.ValidAfter), certTime(p.cert.ValidBefore)))
 	}

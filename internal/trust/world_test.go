@@ -94,6 +94,7 @@ type world struct {
 	repo   string            // YAML under repo:
 	tags   map[string]string // ref -> object
 	limit  int
+	extra  string // YAML of other parts of the trust file
 }
 
 // files maps paths to contents. A path may be given a mode as "100755 path".
@@ -270,6 +271,7 @@ func (w *world) anchor() *Anchor {
 	if w.revoke != "" {
 		text += "revoked: " + w.revoke + "\n"
 	}
+	text += w.extra
 	if w.limit > 0 {
 		text += fmt.Sprintf("limits: {commits: %d}\n", w.limit)
 	}
