@@ -454,6 +454,10 @@ type Verdict struct {
 	To      string          `json:"to"`
 	Commits []CommitVerdict `json:"commits"`           // parents first
 	Refusal *Refusal        `json:"refusal,omitempty"` // the first reason; nil: To is accepted
+
+	// Override names the root principals who put To in the place of From, which it
+	// does not build on.
+	Override []string `json:"override,omitempty"`
 }
 
 // A Requirement is one rule that a change of a path must satisfy.

@@ -61,7 +61,7 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 	if err != nil {
 		return inForce, nil, err
 	}
-	verdict, err := s.Judge(ctx, inForce.Commit, tip)
+	verdict, err := s.judgeTip(ctx, inForce.Commit, tip)
 	if err != nil {
 		return inForce, nil, err
 	}
@@ -103,12 +103,42 @@ func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
 // Judge says whether the commits from a revision, or from the introduction if
 // from is empty, up to another may be obeyed. It remembers nothing.
 func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
-	return s.withApprovals(ctx, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
+	return s.withApprovals(ctx, nil, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
+}
+
+// judgeTip judges the tip of the branch that is followed. One that does not build
+// on the accepted revision may be an override by root principals.
+func (s *Source) judgeTip(ctx context.Context, accepted, tip string) (core.Verdict, error) {
+	verdict, err := s.Judge(ctx, accepted, tip)
+	if err != nil || accepted == "" {
+		return verdict, err
+	}
+	if verdict.Refusal == nil {
+		prev, _ := s.accepted.Accepted()
+		verdict.Refusal, err = s.verifier.Returns(ctx, s.repo, prev, verdict)
+		return verdict, err
+	}
+	if verdict.Refusal.Code != trust.CodeRewritten {
+		return verdict, nil
+	}
+	match := s.verifier.OverrideTags(accepted, tip)
+	if err := s.fetchTags(ctx, match); err != nil {
+		verdict.Refusal.Found += "; overrides cannot be fetched: " + err.Error()
+		return verdict, ctx.Err()
+	}
+	return s.withApprovals(ctx, match, func() (core.Verdict, error) { return s.verifier.Override(ctx, s.repo, accepted, tip) })
+}
+
+func (s *Source) fetchTags(ctx context.Context, match func(ref string) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	return s.repo.FetchTags(ctx, match)
 }
 
 // withApprovals judges again with the approvals that the remote has, if some are
 // missing. They are asked for by name, and only then: most commits need none.
-func (s *Source) withApprovals(ctx context.Context, judge func() (core.Verdict, error)) (core.Verdict, error) {
+// Other tags that judge needs match also.
+func (s *Source) withApprovals(ctx context.Context, also func(ref string) bool, judge func() (core.Verdict, error)) (core.Verdict, error) {
 	verdict, err := judge()
 	if err != nil || verdict.Refusal == nil {
 		return verdict, err
@@ -117,14 +147,10 @@ func (s *Source) withApprovals(ctx context.Context, judge func() (core.Verdict, 
 	if err != nil || match == nil {
 		return verdict, err
 	}
-	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	if err := s.repo.FetchTags(fetching, match); err != nil {
-		if ctx.Err() == nil {
-			verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
-			err = nil
-		}
-		return verdict, err
+	all := func(ref string) bool { return match(ref) || also != nil && also(ref) }
+	if err := s.fetchTags(ctx, all); err != nil {
+		verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
+		return verdict, ctx.Err()
 	}
 	return judge()
 }
@@ -150,7 +176,7 @@ func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Ver
 	if err != nil {
 		return core.Revision{}, core.Verdict{}, err
 	}
-	verdict, err := s.Judge(ctx, from, id)
+	verdict, err := s.judgeTip(ctx, from, id)
 	if err != nil || verdict.Refusal != nil {
 		return core.Revision{}, verdict, err
 	}
@@ -268,7 +294,7 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 	if p.Tree, p.Conflicts, err = s.repo.Merge(ctx, p.Base.Commit, p.Head); err != nil {
 		return p, err
 	}
-	p.Verdict, err = s.withApprovals(ctx, func() (core.Verdict, error) {
+	p.Verdict, err = s.withApprovals(ctx, nil, func() (core.Verdict, error) {
 		return s.verifier.VerifyProposal(ctx, s.repo, p.Base.Commit, p.Head)
 	})
 	return p, err

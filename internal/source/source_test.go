@@ -207,3 +207,55 @@ func TestAnchorOfAnotherRef(t *testing.T) {
 		t.Errorf("got %+v, %v; want an error about the ref", rev, err)
 	}
 }
+
+// TestOverride leaves an accepted revision by the word of the root principal.
+func TestOverride(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(l.Trust)
+	must(err)
+	must(os.WriteFile(l.Trust, append(text, "repo: {id: lab, ref: refs/heads/main}\n"...), 0o600))
+	good := l.Repo.Head()
+	bad := commit(t, l, "flo", "tools/label-studio.yaml")
+	s := open(t, l)
+	_, _, err = s.Advance(t.Context())
+	must(err)
+	must(l.Repo.Reset(good))
+	must(l.Repo.PushForce(l.Origin))
+	rev, refused, err := s.Advance(t.Context())
+	must(err)
+	if rev.Commit != bad || refused == nil || refused.Refusal.Code != "E-REWRITTEN" {
+		t.Fatalf("without an override: in force %s, %+v", rev.Commit, refused)
+	}
+
+	ref := trust.OverrideRef(bad, good, lab.Root)
+	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger A <a@lab.example> 1 +0000\n\n%s",
+		good, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).OverrideBody(bad, good))
+	signature, err := l.Keys[lab.Root].Sign([]byte(body))
+	must(err)
+	tag, err := l.Repo.WriteRaw("tag", []byte(body+signature))
+	must(err)
+	must(l.Push())
+	file := filepath.Join(l.Origin, ref)
+	must(os.MkdirAll(filepath.Dir(file), 0o755))
+	must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	rev, refused, err = s.Advance(t.Context())
+	if err != nil || refused != nil || rev.Commit != good {
+		t.Fatalf("with an override: in force %s, %+v, %v; want %s", rev.Commit, refused, err, good)
+	}
+
+	must(l.Repo.Reset(bad))
+	must(l.Push())
+	rev, refused, err = open(t, l).Advance(t.Context())
+	if err != nil || rev.Commit != good || refused == nil || refused.Refusal.Code != "E-LEFT" {
+		t.Errorf("the bad revision again, after a restart: in force %s, %+v, %v", rev.Commit, refused, err)
+	}
+}

@@ -75,7 +75,7 @@ func TestAdvance(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := State{Binding: of, Commit: two, Signer: "rita", Previous: one, Commits: 3, PolicyVersion: 2, Time: noon}
-	if got, _ := store.Accepted(); got != want {
+	if got, _ := store.Accepted(); !cmp.Equal(got, want) {
 		t.Errorf("accepted (-want +got):\n%s", cmp.Diff(want, got))
 	}
 	v := w.verifier()

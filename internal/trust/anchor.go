@@ -33,7 +33,7 @@ type Anchor struct {
 	need    int      // of roots, for each change of .prumo/
 	roots   []string // principals who may change .prumo/, sorted
 	ring    keyring
-	revoked map[string]bool // names of keys: SHA256:…, SHA256:…/serial, 40 upper-case hexadecimal digits, or identity.id
+	revoked map[string]bool // keys and payloads: SHA256:…, SHA256:…/serial, 40 upper-case hexadecimal digits, identity.id, or 64 lower-case hexadecimal digits
 
 	sigstore *verify.Verifier // by the pinned root; nil: none is pinned
 }
@@ -42,6 +42,7 @@ var (
 	commitID   = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	sshPrint   = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 	certSerial = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}/(0|[1-9][0-9]{0,19})$`)
+	payloadSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	pgpPrint   = regexp.MustCompile(`^[0-9A-F]{40}$`)
 	repoID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,255}$`)
 	branchName = regexp.MustCompile(`^refs/heads/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
@@ -124,7 +125,7 @@ func (a *Anchor) parseRoot(d *decoder, n *yaml.Node) {
 // parseRevoked reads fingerprints. They act at once on all that is not yet
 // accepted, whatever a policy says.
 func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
-	f := d.fields(n, "revoked", "ssh", "sshCertSerials", "openpgp", "keyless")
+	f := d.fields(n, "revoked", "ssh", "sshCertSerials", "openpgp", "keyless", "payloads")
 	if f["keyless"] != nil {
 		for _, item := range d.list(f["keyless"], "revoked.keyless") {
 			if who, ok := d.keyless(item); ok {
@@ -139,6 +140,9 @@ func (a *Anchor) parseRevoked(d *decoder, n *yaml.Node) {
 		"ssh":            {sshPrint, "SHA256:… as ssh-keygen -l prints it"},
 		"sshCertSerials": {certSerial, "the authority's SHA256:… as ssh-keygen -l prints it, a slash, and the serial"},
 		"openpgp":        {pgpPrint, "40 hexadecimal digits as gpg --fingerprint prints them"},
+		// Another armor around a signature makes another id of the same commit; what
+		// it says, and is signed, stays the same.
+		"payloads": {payloadSum, "the SHA-256 of a commit without its signature, 64 lower-case hexadecimal digits"},
 	} {
 		if f[name] == nil {
 			continue

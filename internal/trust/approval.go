@@ -35,11 +35,15 @@ func (a *Anchor) ApprovalBody(c *git.Commit) string {
 // it and those who approved it, each person once.
 type panel struct {
 	w      *walk
-	c      *git.Commit
+	c      *git.Commit // nil if the tags are no approvals of a commit
 	ring   keyring
 	where  string // the ring, for people
-	signer string
-	votes  map[string]vote // by principal
+	signer string // of the commit
+
+	// What a tag must be about, what it must say, and where that of a principal is.
+	object, body string
+	ref          func(name string) string
+	votes        map[string]vote // by principal
 }
 
 // A vote is what became of the approval of one principal.
@@ -49,7 +53,8 @@ type vote struct {
 }
 
 func (w *walk) panel(c *git.Commit, ring keyring, where, signer string) *panel {
-	return &panel{w: w, c: c, ring: ring, where: where, signer: signer, votes: map[string]vote{}}
+	return &panel{w: w, c: c, ring: ring, where: where, signer: signer, object: c.ID, body: w.anchor.ApprovalBody(c),
+		ref: func(name string) string { return ApprovalRef(c.Tree, name) }, votes: map[string]vote{}}
 }
 
 // A quorum is how many of whom must stand behind a change.
@@ -62,7 +67,6 @@ type quorum struct {
 // reach returns who approved the commit, and a refusal if they and its signer
 // are not enough.
 func (p *panel) reach(q quorum, rule string) ([]string, *core.Refusal) {
-	var approvers, ignored []string
 	counted := 0
 	_, signs := slices.BinarySearch(q.of, p.signer)
 	if signs && !q.distinct {
@@ -71,7 +75,17 @@ func (p *panel) reach(q quorum, rule string) ([]string, *core.Refusal) {
 	if counted >= q.need {
 		return nil, nil
 	}
-	for _, name := range q.of {
+	approvers, ignored := p.count(q.of)
+	if counted += len(approvers); counted >= q.need {
+		return approvers, nil
+	}
+	return approvers, p.short(q, rule, counted, approvers, ignored)
+}
+
+// count returns who of some principals has signed a tag that counts, and why
+// other tags do not.
+func (p *panel) count(of []string) (by, ignored []string) {
+	for _, name := range of {
 		if name == p.signer {
 			continue // counted once, however many keys
 		}
@@ -81,15 +95,12 @@ func (p *panel) reach(q quorum, rule string) ([]string, *core.Refusal) {
 			p.votes[name] = v
 		}
 		if v.counts {
-			approvers = append(approvers, name)
+			by = append(by, name)
 		} else if v.ignored != "" {
 			ignored = append(ignored, v.ignored)
 		}
 	}
-	if counted += len(approvers); counted >= q.need {
-		return approvers, nil
-	}
-	return approvers, p.short(q, rule, counted, approvers, ignored)
+	return by, ignored
 }
 
 // vote looks for the approval of one principal. Whatever is wrong with it, it
@@ -98,7 +109,7 @@ func (p *panel) vote(name string) vote {
 	if p.w.anchor.Repo == "" {
 		return vote{} // bound to nothing
 	}
-	ref := ApprovalRef(p.c.Tree, name)
+	ref := p.ref(name)
 	tag, err := p.w.h.Tag(ref)
 	switch bad, isBad := errors.AsType[*git.BadObject](err); {
 	case errors.Is(err, git.ErrNotFound):
@@ -120,10 +131,10 @@ func (p *panel) examine(tag *git.Tag, ref, name string) string {
 	switch {
 	case "refs/tags/"+tag.Name != ref:
 		return "it was signed under another name, " + quote(tag.Name)
-	case tag.Object != p.c.ID:
+	case tag.Object != p.object:
 		return fmt.Sprintf("it is about another commit, %.10s", tag.Object)
-	case tag.Message != p.w.anchor.ApprovalBody(p.c):
-		return "its text is not the one for this repo, ref, base, commit and tree"
+	case tag.Message != p.body:
+		return "its text is not the one that it must have, line by line: " + quote(p.body)
 	}
 	pr, refusal := parseProof(&git.Commit{Signature: tag.Signature})
 	if refusal != nil {
@@ -176,9 +187,12 @@ func (p *panel) short(q quorum, rule string, counted int, approvers, ignored []s
 
 // approveCommand is the line by which a person approves a commit.
 func (a *Anchor) approveCommand(c *git.Commit) string {
-	body := strings.ReplaceAll(strings.TrimSuffix(a.ApprovalBody(c), "\n"), "\n", `\n`)
-	tag := approvals + c.Tree + "/YOU"
-	return fmt.Sprintf(`printf '%s\n' | git tag -s -F - %s %s && git push ORIGIN %s`, body, tag, c.ID, tag)
+	return tagCommand(a.ApprovalBody(c), approvals+c.Tree+"/YOU", c.ID)
+}
+
+// tagCommand signs a tag with a text and pushes it.
+func tagCommand(body, tag, object string) string {
+	return fmt.Sprintf(`printf '%s' | git tag -s -F - %s %s && git push ORIGIN %s`, strings.ReplaceAll(body, "\n", `\n`), tag, object, tag)
 }
 
 // MissingApprovals tells which tags could help a verdict that was refused for

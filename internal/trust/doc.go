@@ -15,7 +15,8 @@
 // whose text binds them to repo, ref, base, commit and tree (see ApprovalBody).
 // People are counted, never keys.
 //
-// A Store keeps the last accepted revision, so that history only grows.
+// A Store keeps the last accepted revision, so that history only grows. Only the
+// root principals together can have the branch leave it: see Override.
 //
 // Time is when a commit is first seen, by the verifier's clock: dates in commits
 // and signatures are written by those who are to be judged.
@@ -34,14 +35,16 @@
 //	E-WEAK            SHA-1, or a key that is too weak
 //	E-KEY-UNKNOWN     the key belongs to no principal of a policy that judges the commit
 //	E-KEY-EXPIRED     the key is not valid yet, or no longer, at the first-seen time
-//	E-KEY-REVOKED     the key is revoked, in the trust file or by its owner
+//	E-KEY-REVOKED     the key is revoked, in the trust file or by its owner; or the trust file revokes the commit's payload
 //	E-DATE            a date in the future
 //	E-PATH            the signer may not do this to this path
+//	E-MERGE           the signer may not merge
 //	E-THRESHOLD       too few of those who may make the change stand behind it
 //	E-POLICY          a commit without a readable policy
 //	E-POLICY-ROOT     .prumo/ changed by someone who is no root principal
 //	E-POLICY-VERSION  the policy's version is not one higher
 //	E-REWRITTEN       the branch no longer contains the last accepted revision
+//	E-LEFT            the branch brings back what root principals had it leave
 //	E-INTRODUCTION    the history does not begin at the introduction
 //	E-LIMIT           more commits at once than the limits allow
 //

@@ -77,6 +77,15 @@ func TestRealTools(t *testing.T) {
 	}
 	checkVerdict(t, verdict, "", "")
 	for _, c := range verdict.Commits[1:] {
+		parsed, err := repo.Commit(c.Commit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As the README of the example says.
+		hash := run("sh", "-c", "git cat-file commit "+c.Commit+" | sed '/^gpgsig /,/^ -----END/d' | sha256sum")
+		if want := fmt.Sprintf("%x  -", sum(parsed.Payload)); hash != want {
+			t.Errorf("payload of %s: the shell says %s, want %s", c.Subject, hash, want)
+		}
 		if c.Signer != c.Subject {
 			t.Errorf("the commit of %s counts as one of %q", c.Subject, c.Signer)
 		}

@@ -17,6 +17,7 @@ import (
 const (
 	ruleRoot         = "root"         // the anchor's root principals, for PolicyDir
 	ruleIntroduction = "introduction" // the anchor names the commit
+	ruleMerge        = "merge"        // the section of a policy that says who may merge
 )
 
 // judge says whether one commit may be obeyed. in holds the commits of the
@@ -46,6 +47,9 @@ func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, l
 	changes, refusal, err := w.changes(ctx, c)
 	if refusal != nil || err != nil {
 		return refusal, err
+	}
+	if hash := fmt.Sprintf("%x", sum(c.Payload)); w.anchor.revoked[hash] {
+		return revokedPayload(hash), nil
 	}
 	pr, refusal := parseProof(c)
 	if refusal != nil {
@@ -232,6 +236,9 @@ func (w *walk) judgePaths(c *git.Commit, pr proof, laws []law, changes []git.Cha
 			return refusal
 		}
 		line.Signer = cmp.Or(line.Signer, k.owner)
+		if _, ok := slices.BinarySearch(l.merge, k.owner); len(c.Parents) > 1 && len(l.merge) > 0 && !ok {
+			return mayNotMerge(k.owner, l)
+		}
 		p := w.panel(c, l.ring, l.where, k.owner)
 		for _, ch := range changes {
 			matching, refusal := l.allows(k.owner, ch, w.anchor)

@@ -34,6 +34,7 @@ type Policy struct {
 	people map[string]string   // principal -> human or bot
 	groups map[string][]string // group -> principals
 	rules  []rule
+	merge  []string // who may sign merges, sorted; empty: everyone
 }
 
 // A rule allows some principals some operations on some paths.
@@ -55,7 +56,7 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 		return nil, d.done()
 	}
 	p := &Policy{digest: sum(data), people: map[string]string{}, groups: map[string][]string{}}
-	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!", "images")
+	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!", "merge", "images")
 	if n := f["version"]; n != nil {
 		p.Version = d.integer(n, "version", 1)
 	}
@@ -70,6 +71,11 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 	}
 	if n := f["images"]; n != nil {
 		p.Images = d.images(n)
+	}
+	if n := f["merge"]; n != nil {
+		if m := d.fields(n, "merge", "signers!"); m["signers"] != nil {
+			p.merge = p.signers(d, m["signers"], ruleMerge)
+		}
 	}
 	if problems := d.done(); len(problems) > 0 {
 		return nil, problems
@@ -121,8 +127,8 @@ func (p *Policy) parseRules(d *decoder, n *yaml.Node) {
 			continue
 		}
 		r := rule{name: d.text(f["name"], "name")}
-		if !validName(r.name) || r.name == ruleRoot || r.name == ruleIntroduction || names[r.name] {
-			d.fail(f["name"], "the rule name %q must be a word of its own; %s and %s are taken", r.name, ruleRoot, ruleIntroduction)
+		if !validName(r.name) || r.name == ruleRoot || r.name == ruleIntroduction || r.name == ruleMerge || names[r.name] {
+			d.fail(f["name"], "the rule name %q must be a word of its own; %s, %s and %s are taken", r.name, ruleRoot, ruleIntroduction, ruleMerge)
 		}
 		names[r.name] = true
 		r.paths = d.globs(f["paths"], "paths of "+r.name, true)

@@ -105,7 +105,10 @@ func TestParsePolicyProblems(t *testing.T) {
 		{"no path", header + aPeople + strings.Replace(aRules, "['**']", "[]", 1), "paths of all is empty"},
 		{"class in a pattern", header + aPeople + strings.Replace(aRules, "['**']", "['[a-z]/**']", 1), "only *, ? and ** have a meaning"},
 		{"pattern for .prumo", header + aPeople + strings.Replace(aRules, "['**']", "['.Prumo/**']", 1), "only root principals"},
-		{"rule named root", header + aPeople + strings.Replace(aRules, "name: all", "name: root", 1), "root and introduction are taken"},
+		{"rule named root", header + aPeople + strings.Replace(aRules, "name: all", "name: root", 1), "root, introduction and merge are taken"},
+		{"rule named merge", header + aPeople + strings.Replace(aRules, "name: all", "name: merge", 1), "merge are taken"},
+		{"merge without signers", header + aPeople + aRules + "merge: {}\n", `merge needs "signers"`},
+		{"merge by strangers", header + aPeople + aRules + "merge: {signers: [zoe]}\n", `merge names "zoe"`},
 		{"two rules of one name", header + aPeople + aRules + "  - {name: all, paths: [a], signers: [ana]}\n", `rule name "all"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,6 +179,7 @@ limits: {commits: 7}
 		{"ssh fingerprint", anchor("SHA256:J0", "MD5:J0"), "is no fingerprint"},
 		{"certificate without authority", anchor("  ssh: [", "  sshCertSerials: ["), "a slash, and the serial"},
 		{"openpgp key id", anchor("0123 4567 89ab cdef 0123 4567 ", ""), "is no fingerprint"},
+		{"payload", anchor("  ssh: [", "  payloads: [abc]\n  ssh: ["), "64 lower-case hexadecimal digits"},
 		{"unknown limit", anchor("commits: 7", "commit: 7"), `unknown key "commit"`},
 		{"keys with a kind", anchor("ana: {", "ana: {kind: human, "), `unknown key "kind"`},
 	} {

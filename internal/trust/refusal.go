@@ -25,10 +25,12 @@ const (
 	CodeKeyRevoked    = "E-KEY-REVOKED"
 	CodeDate          = "E-DATE"
 	CodePath          = "E-PATH"
+	CodeMerge         = "E-MERGE"
 	CodeThreshold     = "E-THRESHOLD"
 	CodePolicy        = "E-POLICY"
 	CodePolicyRoot    = "E-POLICY-ROOT"
 	CodePolicyVersion = "E-POLICY-VERSION"
+	CodeLeft          = "E-LEFT"
 	CodeRewritten     = "E-REWRITTEN"
 	CodeIntroduction  = "E-INTRODUCTION"
 	CodeLimit         = "E-LIMIT"
@@ -122,6 +124,25 @@ func revokedKey(name, by string) *core.Refusal {
 	}
 }
 
+func revokedPayload(hash string) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeKeyRevoked,
+		Found:  "the trust file revokes what the commit says (payload " + hash + "), whatever its id and signature",
+		Needed: "a history without this commit",
+		Remedy: "take it out of the branch (git rebase -i), or, if it is wanted after all, take its payload out of the trust file",
+	}
+}
+
+func mayNotMerge(signer string, l law) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeMerge,
+		Rule:   ruleMerge,
+		Found:  signer + " signed a merge",
+		Needed: fmt.Sprintf("a merge signed by one of %s (merge of %s)", strings.Join(l.merge, ", "), l.where),
+		Remedy: "rebase the branch instead of merging it, or let one of them merge",
+	}
+}
+
 func futureDate(what string, t time.Time) *core.Refusal {
 	return &core.Refusal{
 		Code:   CodeDate,
@@ -178,6 +199,16 @@ func rewritten(from, to string) *core.Refusal {
 		Found:  fmt.Sprintf("the branch no longer contains %s, which was accepted: it was rewritten or set back", from),
 		Needed: "a branch that only grows",
 		Remedy: fmt.Sprintf("put the branch back (git push --force ORIGIN %.10s:BRANCH) and undo what was unwanted by a new commit: git revert", from),
+	}
+}
+
+func comesBack(commit, left string) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeLeft,
+		Commit: commit,
+		Found:  fmt.Sprintf("the branch brings back %.10s, which root principals had it leave", left),
+		Needed: "a history without it",
+		Remedy: "make what is still wanted of it again as a new commit (git cherry-pick), without what was wrong",
 	}
 }
 

@@ -404,6 +404,11 @@ func historyAttacks() []attack {
 			again := w.chain(revert, "ana", changed(w, "nodes/a.yaml"))
 			return again, w.commit(commit{on: []string{again}, files: w.files, sign: func([]byte) string { return sig }})
 		}, CodeSignature},
+		{50, "a revoked payload, signed again by another", func(w *world) (string, string) {
+			bad := w.chain(w.intro, "ana", changed(w, "README.md"))
+			w.revoke = "{payloads: [" + w.payload(bad) + "]}"
+			return "", w.chain(w.intro, "cai", changed(w, "README.md"))
+		}, CodeKeyRevoked},
 		{51, "on top of what was refused", func(w *world) (string, string) {
 			refused := w.chain(w.intro, "", changed(w, "nodes/a.yaml"))
 			return "", w.chain(refused, "ana", w.files, changed(w, "nodes/b.yaml"))

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type State struct {
 	Commits       int       `json:"commits"`            // verified so far, from the introduction to Commit: it only grows
 	PolicyVersion int       `json:"policyVersion"`      // at Commit
 	Time          time.Time `json:"time"`               // when it was accepted
+	Instead       bool      `json:"instead,omitempty"`  // Commit does not build on Previous: root principals put it in its place
+	Left          []string  `json:"left,omitempty"`     // revisions that root principals had the branch leave; they stay out
 }
 
 // Next returns the State to accept after a verdict. prev is what the Store has,
@@ -54,13 +57,21 @@ func (v *Verifier) Next(ctx context.Context, h History, prev State, verdict core
 	case prev.Commit == "" && verdict.From != v.anchor.Introduction, prev.Commit != "" && verdict.From != prev.Commit:
 		return State{}, fmt.Errorf("accept %.10s: verified from %.10s: %w", verdict.To, verdict.From, ErrConflict)
 	}
+	refusal, err := v.Returns(ctx, h, prev, verdict)
 	w := &walk{Verifier: v, h: h, policies: map[string]*Policy{}}
-	p, refusal, err := w.policy(ctx, verdict.To)
+	var p *Policy
+	if refusal == nil && err == nil {
+		p, refusal, err = w.policy(ctx, verdict.To)
+	}
 	if refusal != nil {
 		err = errors.New(refusal.String())
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("accept %.10s: read its policy: %w", verdict.To, err)
+		return State{}, fmt.Errorf("accept %.10s: %w", verdict.To, err)
+	}
+	left := prev.Left
+	if len(verdict.Override) > 0 {
+		left = append(slices.Clone(left), prev.Commit)
 	}
 	var signer string
 	if n := len(verdict.Commits); n > 0 {
@@ -69,6 +80,7 @@ func (v *Verifier) Next(ctx context.Context, h History, prev State, verdict core
 	return State{
 		Binding: prev.Binding, Commit: verdict.To, Signer: signer, Previous: prev.Commit,
 		Commits: prev.Commits + len(verdict.Commits), PolicyVersion: p.Version, Time: v.now().UTC(),
+		Instead: len(verdict.Override) > 0, Left: left,
 	}, nil
 }
 
@@ -143,6 +155,10 @@ func (s State) allows(next State) error {
 		return errors.New("it is no full commit id")
 	case next.Previous != s.Commit:
 		return ErrConflict
+	case len(next.Left) < len(s.Left):
+		return ErrBackwards
+	case next.Instead && next.Commits >= s.Commits && next.PolicyVersion >= 1 && s.Commit != "":
+		return nil
 	case next.Commits <= s.Commits, next.PolicyVersion < s.PolicyVersion, next.PolicyVersion < 1:
 		return ErrBackwards
 	}

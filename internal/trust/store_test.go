@@ -17,8 +17,8 @@ var (
 	idC = strings.Repeat("c", 40)
 
 	binding = Binding{Repo: "https://git.example/infra", Ref: "refs/heads/main", Introduction: idA}
-	first   = State{Binding: binding, Commit: idB, Commits: 3, PolicyVersion: 2, Time: time.Unix(1, 0).UTC()}
-	second  = State{Binding: binding, Commit: idC, Previous: idB, Commits: 4, PolicyVersion: 2, Time: time.Unix(2, 0).UTC()}
+	first   = State{Binding: binding, Commit: idB, Commits: 3, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(1, 0).UTC()}
+	second  = State{Binding: binding, Commit: idC, Previous: idB, Commits: 4, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(2, 0).UTC()}
 )
 
 func open(t *testing.T, path string) *Store {
@@ -33,7 +33,7 @@ func open(t *testing.T, path string) *Store {
 func TestStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "accepted.json")
 	s := open(t, path)
-	if got, ok := s.Accepted(); ok || got != (State{Binding: binding}) {
+	if got, ok := s.Accepted(); ok || !cmp.Equal(got, State{Binding: binding}) {
 		t.Errorf("new store: got %+v, %v; want the binding alone", got, ok)
 	}
 	for _, st := range []State{first, first, second} {
@@ -69,6 +69,9 @@ func TestStoreRefuses(t *testing.T) {
 		{"back to an older one", change(func(s *State) { s.Commit = idA; s.Commits = 2 }), ErrBackwards, ""},
 		{"a branch as long", change(func(s *State) { s.Commits = 3 }), ErrBackwards, ""},
 		{"an older policy", change(func(s *State) { s.PolicyVersion = 1 }), ErrBackwards, ""},
+		{"forgotten what was left", change(func(s *State) { s.Left = nil }), ErrBackwards, ""},
+		{"fewer commits in the place of more", change(func(s *State) { s.Instead = true; s.Commits = 2 }), ErrBackwards, ""},
+		{"in the place of another", change(func(s *State) { s.Instead = true; s.Previous = idA }), ErrConflict, ""},
 		{"after another", change(func(s *State) { s.Previous = idA }), ErrConflict, ""},
 		{"as the first", change(func(s *State) { s.Previous = "" }), ErrConflict, ""},
 		{"another repo", change(func(s *State) { s.Repo = "x" }), nil, "it is of x"},
@@ -86,7 +89,7 @@ func TestStoreRefuses(t *testing.T) {
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.msg) {
 				t.Errorf("got %v, want %v with %q", err, tt.want, tt.msg)
 			}
-			if got, _ := open(t, path).Accepted(); got != first {
+			if got, _ := open(t, path).Accepted(); !cmp.Equal(got, first) {
 				t.Errorf("the stored state changed to %+v", got)
 			}
 		})
@@ -105,7 +108,7 @@ func TestStoreTwoWriters(t *testing.T) {
 	if err := one.Accept(mine); !errors.Is(err, ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
-	if got, _ := one.Accepted(); got != first {
+	if got, _ := one.Accepted(); !cmp.Equal(got, first) {
 		t.Errorf("after a conflict: got %+v, want what the other accepted", got)
 	}
 }

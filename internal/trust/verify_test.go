@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +173,55 @@ func TestVerify(t *testing.T) {
 			return "", w.commit(commit{on: []string{left, right}, by: "rita", files: w.files.with("nodes/b.yaml", "2\n", PolicyPath, v2)})
 		}, CodeKeyUnknown, ""},
 
+		{"merge by one who may merge", func(w *world) (string, string) {
+			w.restrictMerges()
+			right := w.chain(w.intro, "ana", w.files.with("README.md", "2\n"))
+			return "", w.commit(commit{on: []string{w.intro, right}, by: "cai", files: w.files.with("README.md", "2\n")})
+		}, "", ""},
+		{"merge by one who may not merge", func(w *world) (string, string) {
+			w.restrictMerges()
+			right := w.chain(w.intro, "ana", w.files.with("README.md", "2\n"))
+			return "", w.commit(commit{on: []string{w.intro, right}, by: "ana", files: w.files.with("README.md", "2\n")})
+		}, CodeMerge, ""},
+		{"merge without a change by one who may not merge", func(w *world) (string, string) {
+			w.restrictMerges()
+			right := w.chain(w.intro, "ana", w.files)
+			return "", w.commit(commit{on: []string{w.intro, right}, by: "ana", files: w.files})
+		}, CodeMerge, ""},
+		{"merge of three that undoes the second", func(w *world) (string, string) {
+			second := w.chain(w.intro, "cai", w.files.with("datasets/d.yaml", "2\n"))
+			third := w.chain(w.intro, "ana", w.files.with("nodes/b.yaml", "2\n"))
+			return "", w.commit(commit{on: []string{w.intro, second, third}, by: "ana", files: w.files.with("nodes/b.yaml", "2\n")})
+		}, CodePath, "datasets/d.yaml"},
+
+		// Someone whom the range itself removes: what they add on an older base comes
+		// in by a merge only, and whoever merges answers for it under the new policy.
+		{"removed in the range, merges their own side commit", func(w *world) (string, string) {
+			removed, side := w.removal()
+			return "", w.commit(commit{on: []string{side, removed}, by: "ana", files: w.files.with(PolicyPath, w.policyText(2, withoutAna(w), "ana"), "nodes/a.yaml", "2\n")})
+		}, CodePolicyRoot, PolicyPath},
+		{"removed in the range, merged by one who may not change the path", func(w *world) (string, string) {
+			removed, side := w.removal()
+			merge := w.files.with(PolicyPath, w.policyText(2, withoutAna(w), "ana"), "nodes/a.yaml", "2\n")
+			return "", w.commit(commit{on: []string{removed, side}, by: "rita", files: merge})
+		}, CodeKeyUnknown, ""},
+
+		{"revoked payload", func(w *world) (string, string) {
+			to := w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
+			w.revoke = "{payloads: [" + w.payload(to) + "]}"
+			return "", to
+		}, CodeKeyRevoked, ""},
+		{"revoked payload signed again by another, in the middle", func(w *world) (string, string) {
+			f := w.files.with("README.md", "2\n")
+			bad := w.chain(w.intro, "ana", f)
+			w.revoke = "{payloads: [" + w.payload(bad) + "]}"
+			again := w.chain(w.intro, "cai", f)
+			if again == bad {
+				panic("one id")
+			}
+			return "", w.chain(again, "ana", f)
+		}, CodeKeyRevoked, ""},
+
 		// Policy.
 		{"policy change by another than root", func(w *world) (string, string) {
 			return "", w.chain(w.intro, "ana", w.files.with(PolicyPath, w.policyText(2, rest(w.policy))))
@@ -284,6 +334,30 @@ func TestSplit(t *testing.T) {
 	if len(own) != 2 || len(policy) != 3 {
 		t.Errorf("got own %v, policy %v; want the first three to be policy", own, policy)
 	}
+}
+
+// restrictMerges lets only cai sign merges.
+func (w *world) restrictMerges() {
+	w.files = w.files.with(PolicyPath, w.policy+"merge: {signers: [cai]}\n")
+	w.intro = w.commit(commit{files: w.files})
+}
+
+func withoutAna(w *world) string { return strings.Replace(rest(w.policy), "ana, ", "", 1) }
+
+// removal is a commit that removes ana from the policy, and one by ana beside it.
+func (w *world) removal() (removed, side string) {
+	removed = w.chain(w.intro, "rita", w.files.with(PolicyPath, w.policyText(2, withoutAna(w), "ana")))
+	return removed, w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
+}
+
+// payload is the SHA-256 of what a commit says.
+func (w *world) payload(id string) string {
+	w.t.Helper()
+	c, err := w.history(id).Commit(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sum(c.Payload))
 }
 
 // rest is what follows the principals of a policy.
