@@ -37,6 +37,7 @@ The configuration file, with all keys:
   kubeconfig: ""                  # default: as kubectl finds it, or in-cluster
   context: ""
   interval: 30s
+  verify: 30m
   grace: 20s
   listen: ":8080"
   log: {format: text, level: info}

@@ -37,8 +37,9 @@ type Cluster struct {
 	metadata  metadata.Interface
 	discovery discovery.DiscoveryInterfaceWithContext
 
-	mu  sync.Mutex
-	api *served // nil until the first use
+	mu      sync.Mutex
+	api     *served                              // nil until the first use
+	applied func(manifest, after map[string]any) // told of what was applied; may be nil
 }
 
 // New returns the cluster that cfg reaches. Instance is the value of the label

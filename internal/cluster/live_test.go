@@ -145,20 +145,26 @@ func at(m map[string]any, fields ...string) any {
 
 // requests counts what a test's cluster sends.
 type requests struct {
-	mu  sync.Mutex
-	all []string
+	mu      sync.Mutex
+	all     []string
+	watches []string // those of all that watch
 }
 
 func (r *requests) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(q *http.Request) (*http.Response, error) {
 		r.mu.Lock()
-		r.all = append(r.all, q.Method+" "+q.URL.Path)
+		line := q.Method + " " + q.URL.Path
+		if q.URL.Query().Has("watch") {
+			line = "WATCH " + q.URL.Path
+			r.watches = append(r.watches, line)
+		}
+		r.all = append(r.all, line)
 		r.mu.Unlock()
 		return next.RoundTrip(q)
 	})
 }
 
-func (r *requests) reset() { r.mu.Lock(); r.all = nil; r.mu.Unlock() }
+func (r *requests) reset() { r.mu.Lock(); r.all, r.watches = nil, nil; r.mu.Unlock() }
 
 func (r *requests) count(method, part string) int {
 	r.mu.Lock()

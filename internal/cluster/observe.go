@@ -52,6 +52,11 @@ type pass struct {
 	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
 	refused map[core.ObjectID]string         // what could not be read, and why
 	marked  map[core.ObjectID]map[string]any // all that carries our label
+
+	// Of a Watched; nil where every pass asks the server.
+	known    map[core.ObjectID]core.Observed  // need not be asked about
+	expected map[core.ObjectID]map[string]any // what is live of what is expected; nil: does not exist
+	cached   map[core.ObjectID]bool           // live is what a watch said
 }
 
 func newPass(c *Cluster, r core.Rendering) *pass {
@@ -102,10 +107,16 @@ func (s *served) has(o core.Object) bool {
 // ours. Namespaces go first: what is in an absent one is absent.
 func (p *pass) fetch(ctx context.Context) error {
 	var first, rest []core.Object
-	for _, o := range slices.Concat(p.r.Objects, p.r.Expects) {
-		if isNamespace(o) {
+	for i, o := range slices.Concat(p.r.Objects, p.r.Expects) {
+		_, known := p.known[o.ID]
+		if i >= len(p.r.Objects) {
+			_, known = p.expected[o.ID]
+		}
+		switch {
+		case known:
+		case isNamespace(o):
 			first = append(first, o)
-		} else {
+		default:
 			rest = append(rest, o)
 		}
 	}
@@ -147,27 +158,65 @@ func (p *pass) comes(namespace string) bool {
 	return p.namespaces[namespace] && p.live[id] == nil && p.refused[id] == ""
 }
 
-// predict asks the server about each object.
+// predict asks the server about each object that is not known.
 func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 	observed := make([]core.Observed, len(p.r.Objects))
-	for i, o := range p.r.Objects {
-		live := p.live[o.ID]
-		observed[i] = core.Observed{
-			Object: o, Spec: p.specs[o.Spec], Live: live, Ours: p.c.Owns(live),
-			Manifest: manifest(o, live, p.c.instance),
-		}
-		observed[i].Unchecked = p.unchecked(o)
-		if observed[i].Unchecked == "" {
-			observed[i].Blocked = p.blocked(o, live)
-		}
-	}
 	var ask []*core.Observed
-	for i := range observed {
-		if o := &observed[i]; o.Unchecked == "" && o.Blocked == "" {
-			ask = append(ask, o)
+	for i, o := range p.r.Objects {
+		if known, ok := p.known[o.ID]; ok {
+			observed[i] = known
+			continue
+		}
+		observed[i] = p.look(o, p.live[o.ID])
+		if observed[i].Unchecked == "" && observed[i].Blocked == "" {
+			ask = append(ask, &observed[i])
 		}
 	}
-	return observed, each(ctx, ask, p.c.dryRun)
+	return observed, each(ctx, ask, p.ask)
+}
+
+// look is what can be said of an object without asking about it.
+func (p *pass) look(o core.Object, live map[string]any) core.Observed {
+	seen := core.Observed{
+		Object: o, Spec: p.specs[o.Spec], Live: live, Ours: p.c.Owns(live),
+		Manifest: manifest(o, live, p.c.instance), Unchecked: p.unchecked(o),
+	}
+	if seen.Unchecked == "" {
+		seen.Blocked = p.blocked(o, live)
+	}
+	return seen
+}
+
+// ask asks about one object. Where the answer is about another state of it than
+// a watch told, the object is read and asked about again: watches lag, and may
+// even go back when the server changes.
+func (p *pass) ask(ctx context.Context, o *core.Observed) error {
+	err := p.c.dryRun(ctx, o)
+	if err != nil || !p.cached[o.Object.ID] || o.Predicted != nil && versionOf(o.Predicted) == versionOf(o.Live) {
+		return err
+	}
+	live, err := p.c.Get(ctx, o.Object.Fields)
+	if err != nil || versionOf(live) == versionOf(o.Live) {
+		return p.unlessRefused(o, err)
+	}
+	*o = p.look(o.Object, live)
+	if o.Unchecked != "" || o.Blocked != "" {
+		return nil
+	}
+	return p.c.dryRun(ctx, o)
+}
+
+// unlessRefused makes a read that the server refuses what blocks an object.
+func (p *pass) unlessRefused(o *core.Observed, err error) error {
+	reason, refused := Refusal(err, o.Object.ID)
+	switch {
+	case err == nil:
+		return nil
+	case refused:
+		o.Blocked, o.Predicted, o.Conflicts = reason, nil, nil
+		return nil
+	}
+	return fmt.Errorf("read %s: %w", o.Object.ID, err)
 }
 
 // dryRun fills in Predicted and Conflicts, or Blocked. The first question leaves
@@ -197,6 +246,9 @@ func (p *pass) expects() []core.Observed {
 	var observed []core.Observed
 	for _, o := range p.r.Expects {
 		e := core.Observed{Object: o, Spec: p.specs[o.Spec], Live: p.live[o.ID], Blocked: p.refused[o.ID]}
+		if live, ok := p.expected[o.ID]; ok {
+			e.Live = live
+		}
 		if !p.api.has(o) {
 			e.Blocked = p.notServed(o)
 		}

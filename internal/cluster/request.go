@@ -29,6 +29,20 @@ type ApplyOptions struct {
 // does not exist, unless the manifest names a uid. Conflicts with other managers
 // are an error for which Conflicts is not empty.
 func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
+	after, err := c.send(ctx, manifest, opts)
+	if err != nil || opts.DryRun {
+		return after, err
+	}
+	c.mu.Lock()
+	applied := c.applied
+	c.mu.Unlock()
+	if applied != nil {
+		applied(manifest, after)
+	}
+	return after, nil
+}
+
+func (c *Cluster) send(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
 	if !isNode(manifest) {
 		return c.apply(ctx, manifest, opts)
 	}

@@ -46,8 +46,13 @@ type Config struct {
 	Kubeconfig string `yaml:"kubeconfig"`
 	Context    string `yaml:"context"`
 
-	// Interval is the time between two looks at the repo and the cluster.
+	// Interval is the time between two looks at the repo. A change in the cluster
+	// is seen at once.
 	Interval Duration `yaml:"interval"`
+
+	// Verify is about how long the daemon believes what it learned of an object by
+	// watching before it asks the API server again.
+	Verify Duration `yaml:"verify"`
 
 	// Grace is how long a pass may go on after the daemon is told to stop.
 	Grace Duration `yaml:"grace"`
@@ -180,6 +185,7 @@ func defaults() *Config {
 	return &Config{
 		Repo:     Repo{Ref: "refs/heads/main"},
 		Interval: Duration(30 * time.Second),
+		Verify:   Duration(30 * time.Minute),
 		Grace:    Duration(20 * time.Second),
 		Listen:   ":8080",
 		Log:      Log{Format: "text", Level: "info"},

@@ -45,6 +45,9 @@ func TestLoadDefaultsAndPaths(t *testing.T) {
 	if got, want := c.Interval, Duration(30*time.Second); got != want {
 		t.Errorf("interval %v, want %v", got, want)
 	}
+	if got, want := c.Verify, Duration(30*time.Minute); got != want {
+		t.Errorf("verify %v, want %v", got, want)
+	}
 	if got, want := c.Repo.Ref, "refs/heads/main"; got != want {
 		t.Errorf("ref %q, want %q", got, want)
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/reconcile"
@@ -32,10 +33,19 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	}
 	metrics := NewMetrics()
 	reports := NewReports(cfg.Report, metrics)
-	rec, err := Reconciler(cfg, src, Options{Reporter: reports})
+	var watched *cluster.Watched
+	// A pass may go on for a while after ctx ends, and then still needs its view.
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports, View: func(c *cluster.Cluster) reconcile.Cluster {
+		watched = c.Watch(watching, time.Duration(cfg.Verify))
+		return watched
+	}})
 	if err != nil {
+		stop()
 		return nil, err
 	}
+	defer watched.Wait()
+	defer stop()
 	pulls, err := Pulls(cfg, src, rec)
 	if err != nil {
 		return nil, err
@@ -48,7 +58,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 
 	alive := new(heart)
 	alive.Beat()
-	loop := &reconcile.Loop{Interval: time.Duration(cfg.Interval), Grace: time.Duration(cfg.Grace), Log: log,
+	loop := &reconcile.Loop{Interval: time.Duration(cfg.Interval), Grace: time.Duration(cfg.Grace), Wake: watched.Wake(), Log: log,
 		Pass: func(ctx context.Context) (core.Report, error) {
 			alive.Beat()
 			defer alive.Beat()

@@ -22,6 +22,9 @@ type Options struct {
 	Approved string             // hash of a plan whose held changes are approved
 	Wait     time.Duration      // how long apply waits for readiness
 	Reporter reconcile.Reporter // told of each pass; nil: nobody
+
+	// View is how passes see the cluster; nil: each asks about everything.
+	View func(*cluster.Cluster) reconcile.Cluster
 }
 
 // Source opens the infra repo that a configuration names.
@@ -92,13 +95,17 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if err != nil {
 		return nil, err
 	}
+	view := reconcile.Cluster(live)
+	if opts.View != nil {
+		view = opts.View(live)
+	}
 	return &reconcile.Reconciler{
 		Instance: cfg.Instance,
 		Approved: opts.Approved,
 		Source:   src,
 		Renderer: renderer,
 		Images:   verifier,
-		Cluster:  live,
+		Cluster:  view,
 		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Approved: opts.Approved}),
 		Reporter: opts.Reporter,
 		Now:      time.Now,

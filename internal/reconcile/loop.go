@@ -13,8 +13,9 @@ import (
 // A Loop runs passes until it is told to stop.
 type Loop struct {
 	Pass     func(ctx context.Context) (core.Report, error)
-	After    func(ctx context.Context) // after each pass that found a revision, such as planning pull requests; may be nil
-	Interval time.Duration             // between two passes
+	After    func(ctx context.Context) // at most once an Interval after a pass that found a revision, such as planning pull requests; may be nil
+	Interval time.Duration             // between two passes, if nothing wakes the loop before
+	Wake     <-chan struct{}           // something may have changed: run a pass now; may be nil
 	Grace    time.Duration             // how long a pass may go on after ctx ends
 	Log      *slog.Logger
 }
@@ -22,20 +23,43 @@ type Loop struct {
 // maxBackoff bounds the time between two passes that fail.
 const maxBackoff = 5 * time.Minute
 
+// wakeGap is the least time between the starts of a pass and of one that is woken
+// after it: whoever fights with us does not set the pace.
+const wakeGap = 500 * time.Millisecond
+
 // Run runs passes until ctx ends, and then waits for the one in hand for at most
 // Grace. A pass that fails is tried again after a second, doubling up to the
-// larger of Interval and five minutes.
+// larger of Interval and five minutes, and until then nothing wakes the loop.
 func (l *Loop) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	failures := 0
+	var started, after time.Time
 	for {
+		wake := l.Wake
+		if failures > 0 {
+			wake = nil
+		}
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-wake:
+			woken = true
+			timer.Reset(wakeGap - time.Since(started))
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+			}
 		}
-		if err := l.once(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		started = time.Now()
+		also := !woken || started.Sub(after) >= l.Interval
+		if also {
+			after = started
+		}
+		if err := l.once(ctx, also); err != nil && !errors.Is(err, context.Canceled) {
 			failures++
 		} else {
 			failures = 0
@@ -44,8 +68,9 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// once runs one pass under a context that outlives ctx by the grace period.
-func (l *Loop) once(ctx context.Context) error {
+// once runs one pass under a context that outlives ctx by the grace period, and
+// what comes after it, if that is due.
+func (l *Loop) once(ctx context.Context, also bool) error {
 	passCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.Grace, cancel) })
@@ -54,7 +79,7 @@ func (l *Loop) once(ctx context.Context) error {
 	start := time.Now()
 	rep, err := l.Pass(passCtx)
 	l.log(rep, err, time.Since(start))
-	if err == nil && l.After != nil && ctx.Err() == nil {
+	if err == nil && also && l.After != nil && ctx.Err() == nil {
 		l.After(passCtx)
 	}
 	if err == nil && len(rep.Errors) > 0 {

@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// verdictsPerObject bounds what is remembered of one object: what the branch
+// wants of it, and what a pull request does.
+const verdictsPerObject = 2
+
+// A verdict is what the server said, when asked, of what a spec wants of one
+// live object.
+type verdict struct {
+	fields map[string]any // of the core.Object that was asked about
+	wants  digest         // of the same
+	spec   core.SpecID
+	live   digest // of the live object that it was said of
+
+	// outcome is nil if the object is in sync: the verdict then holds while live
+	// does. Any other holds for one resourceVersion only.
+	outcome *core.Observed
+	brief   map[string]any // stands for the live object and for the predicted one
+	until   time.Time      // it is asked again after that
+}
+
+// about reports whether a verdict is about what o wants. A rendering is never
+// changed, so that one map is one wish; only others must be hashed.
+func (v *verdict) about(o core.Object) bool {
+	if v.spec != o.Spec {
+		return false
+	}
+	if reflect.ValueOf(v.fields).UnsafePointer() == reflect.ValueOf(o.Fields).UnsafePointer() {
+		return true
+	}
+	if fieldsDigest(o) != v.wants {
+		return false
+	}
+	v.fields = o.Fields
+	return true
+}
+
+// A memory holds verdicts. It is guarded by the lock of its Watched.
+type memory struct {
+	every    time.Duration
+	verdicts map[core.ObjectID][]*verdict
+	sent     map[core.ObjectID]sent
+}
+
+// sent is the manifest of an object as the last observation had it: if that is
+// what is applied, the answer is as good as a dry-run.
+type sent struct {
+	object   core.Object
+	manifest digest
+}
+
+func newMemory(every time.Duration) *memory {
+	return &memory{every: every, verdicts: map[core.ObjectID][]*verdict{}, sent: map[core.ObjectID]sent{}}
+}
+
+// find returns the verdict about what o wants of a live object, or nil.
+func (m *memory) find(o core.Object, r *record) *verdict {
+	all := m.verdicts[o.ID]
+	for i, v := range all {
+		current := v.live == r.digest && (v.outcome == nil || versionOf(v.outcome.Live) == r.version)
+		if current && v.about(o) {
+			copy(all[1:i+1], all[:i]) // the one in use goes first
+			all[0] = v
+			return v
+		}
+	}
+	return nil
+}
+
+// knows reports whether an object with this digest is in sync with anything that
+// is wanted of it.
+func (m *memory) knows(id core.ObjectID, live digest) bool {
+	return slices.ContainsFunc(m.verdicts[id], func(v *verdict) bool { return v.outcome == nil && v.live == live })
+}
+
+// observed remembers what a dry-run said of one of our objects. What the server refuses is asked each
+// time: what is in the way lies elsewhere, and nothing here tells when it goes.
+func (m *memory) observed(o core.Observed) (synced bool) {
+	if !o.Ours || o.Blocked != "" || o.Unchecked != "" {
+		delete(m.verdicts, o.Object.ID)
+		return false
+	}
+	v := m.verdict(o.Object, o.Live)
+	if !inSync(o) {
+		v.outcome, v.brief = &o, nil
+	}
+	m.add(o.Object.ID, v)
+	return v.outcome == nil
+}
+
+// applied remembers that the server made after of a manifest, if that is the one
+// that was observed last.
+func (m *memory) applied(manifest, after map[string]any) {
+	id := idOf(manifest)
+	if s, ok := m.sent[id]; ok && s.manifest == manifestDigest(manifest) {
+		m.add(id, m.verdict(s.object, after))
+	}
+}
+
+func (m *memory) verdict(o core.Object, live map[string]any) *verdict {
+	return &verdict{
+		fields: o.Fields, wants: fieldsDigest(o), spec: o.Spec, live: digestOf(live), brief: brief(live),
+		until: time.Now().Add(between(m.every)),
+	}
+}
+
+func (m *memory) add(id core.ObjectID, v *verdict) {
+	all := slices.DeleteFunc(m.verdicts[id], func(old *verdict) bool { return old.spec == v.spec && old.wants == v.wants })
+	all = slices.Insert(all, 0, v)
+	m.verdicts[id] = all[:min(len(all), verdictsPerObject)]
+}
+
+// doubt makes all that is known of a kind due to be verified.
+func (m *memory) doubt(kind schema.GroupKind) {
+	for id, all := range m.verdicts {
+		if id.Group == kind.Group && id.Kind == kind.Kind {
+			for _, v := range all {
+				v.until = time.Time{}
+			}
+		}
+	}
+}
+
+// manifestDigest hashes a manifest without what an apply adds to it.
+func manifestDigest(manifest map[string]any) digest {
+	m := settled(manifest)
+	delete(m["metadata"].(map[string]any), "uid")
+	return fieldsDigest(core.Object{Fields: m})
+}
+
+// brief is what stands for an object that needs no look.
+func brief(live map[string]any) map[string]any {
+	meta, _ := live["metadata"].(map[string]any)
+	return map[string]any{"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": map[string]any{
+		"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
+	}}
+}

@@ -1,0 +1,207 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// A scope says which objects of a kind are watched, and for what.
+type scope int
+
+const (
+	scopeOurs  scope = iota // with our label, to compare
+	scopeAll                // all, since nobody marks what is only expected
+	scopeKinds              // all, by metadata alone: definitions of kinds
+)
+
+// A watchKey names a watch.
+type watchKey struct {
+	kind  schema.GroupVersionKind
+	scope scope
+}
+
+// A record is what is known of one live object from a watch.
+type record struct {
+	version string
+	digest  digest
+	full    map[string]any // nil: in sync, so that nobody needs to look at it
+	seen    bool           // full was read live, not taken from the watch
+}
+
+// A watch keeps the records of one kind. Its fields are guarded by the lock of
+// its Watched. It is what a reflector writes to.
+type watch struct {
+	w       *Watched
+	key     watchKey
+	cancel  context.CancelFunc
+	records map[core.ObjectID]*record
+	synced  bool  // there was a whole list
+	err     error // of the last request; nil: it is listening
+}
+
+// start watches a kind until ctx ends. The reflector of client-go lists, watches,
+// resumes, and lists anew after a gap or an expired resourceVersion.
+func (w *Watched) start(ctx context.Context, key watchKey, r resource) *watch {
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, klog.Logger{})) // a pass says what fails
+	t := &watch{w: w, key: key, cancel: cancel, records: map[core.ObjectID]*record{}}
+	reflector := cache.NewReflectorWithOptions(t.source(r), nil, t, cache.ReflectorOptions{
+		Name: r.String(), Logger: &klog.Logger{},
+		Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 6, Cap: 5 * time.Second, Jitter: 0.5},
+	})
+	w.running.Go(func() { reflector.RunWithContext(ctx) })
+	return t
+}
+
+// listens reports whether the records can be believed, as far as a watch can.
+func (t *watch) listens() bool { return t.synced && t.err == nil }
+
+// source lists and watches, and notes what comes of it.
+func (t *watch) source(r resource) *cache.ListWatch {
+	selector := ""
+	if t.key.scope == scopeOurs {
+		selector = core.LabelOwner + "=" + t.w.c.instance
+	}
+	objects, names := t.w.c.objects.Resource(r.GroupVersionResource), t.w.c.metadata.Resource(r.GroupVersionResource)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
+			ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+			defer cancel()
+			o.LabelSelector = selector
+			if t.key.scope == scopeKinds {
+				list, err = names.List(ctx, o)
+			} else {
+				list, err = objects.List(ctx, o)
+			}
+			t.told(ctx, err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (stream apiwatch.Interface, err error) {
+			o.LabelSelector = selector
+			if t.key.scope == scopeKinds {
+				stream, err = names.Watch(ctx, o)
+			} else {
+				stream, err = objects.Watch(ctx, o)
+			}
+			t.told(ctx, err)
+			return stream, err
+		},
+	}
+}
+
+// told notes how a request ended. What begins or ends to fail is worth a pass.
+func (t *watch) told(ctx context.Context, err error) {
+	if ctx.Err() != nil && err != nil {
+		err = context.Cause(ctx)
+	}
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	if (err == nil) != (t.err == nil) {
+		t.w.poke()
+	}
+	if apierrors.IsNotFound(err) {
+		t.w.renewed = true // its kind is gone
+	}
+	t.err = err
+	t.w.changed.Broadcast()
+}
+
+// Add is an event of the watch; with Update, Delete, Replace and Resync, it makes
+// a watch a cache.ReflectorStore.
+func (t *watch) Add(obj any) error {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.put(obj)
+	return nil
+}
+
+// Update is an event of the watch.
+func (t *watch) Update(obj any) error { return t.Add(obj) }
+
+// Delete is the event of an object that is gone, or has lost our label.
+func (t *watch) Delete(obj any) error {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	if t.key.scope == scopeKinds {
+		t.w.kindsChanged()
+	} else if u, ok := obj.(*unstructured.Unstructured); ok {
+		delete(t.records, idOf(u.Object))
+		delete(t.w.memory.verdicts, idOf(u.Object))
+	}
+	t.w.poke()
+	return nil
+}
+
+// Replace is a whole list: the first, or the one after a gap. After a gap, all
+// that was known of the kind is verified again.
+func (t *watch) Replace(list []any, _ string) error {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	old := t.records
+	t.records = make(map[core.ObjectID]*record, len(list))
+	for _, obj := range list {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			id := idOf(u.Object)
+			if r := old[id]; r != nil {
+				t.records[id] = r
+			}
+		}
+		t.put(obj)
+	}
+	if t.synced {
+		t.w.memory.doubt(t.key.kind.GroupKind())
+		t.w.poke()
+	}
+	if t.key.scope == scopeKinds {
+		t.w.kindsChanged()
+	}
+	t.synced = true
+	t.w.changed.Broadcast()
+	return nil
+}
+
+// Resync does nothing: there is no other store to bring up to date.
+func (t *watch) Resync() error { return nil }
+
+// put takes in one object as it is now.
+func (t *watch) put(obj any) {
+	u, ok := obj.(*unstructured.Unstructured)
+	switch {
+	case t.key.scope == scopeKinds:
+		if t.synced {
+			t.w.kindsChanged()
+			t.w.poke()
+		}
+		return
+	case !ok:
+		return
+	}
+	id := idOf(u.Object)
+	r := &record{version: u.GetResourceVersion(), full: u.Object}
+	old := t.records[id]
+	if t.key.scope == scopeAll {
+		unstructured.RemoveNestedField(r.full, "status", "images") // of a Node: by far the most of it
+		r.digest = statedDigest(r.full)
+	} else {
+		r.digest = digestOf(r.full)
+		r.seen = old != nil && old.seen && old.digest == r.digest
+		if !r.seen && t.w.memory.knows(id, r.digest) {
+			r.full = nil
+		}
+	}
+	t.records[id] = r
+	if r.full != nil && t.synced && (old == nil || old.digest != r.digest) {
+		t.w.poke()
+	}
+}

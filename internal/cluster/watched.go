@@ -1,0 +1,179 @@
+package cluster
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+const (
+	// debounce is how long a wake waits for more of the same: an edit of ten
+	// objects is one pass.
+	debounce = 100 * time.Millisecond
+
+	// verifiedPerPass bounds how much of what is due to be verified a pass takes
+	// on, so that a change never waits for it long.
+	verifiedPerPass = 256
+
+	// kindsLag is how long a kind may take to be served after its definition says
+	// that it is, and kindsRetry how often it is looked for until then.
+	kindsLag   = 15 * time.Second
+	kindsRetry = 500 * time.Millisecond
+)
+
+var definitions = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+// A Watched is a cluster whose objects are watched, so that a pass over what did
+// not change sends nothing.
+type Watched struct {
+	c       *Cluster
+	ctx     context.Context // of the watches
+	wake    chan struct{}
+	running sync.WaitGroup
+	passing sync.Mutex // one Observe at a time
+
+	mu       sync.Mutex
+	changed  *sync.Cond // a watch was told something
+	watches  map[watchKey]*watch
+	memory   *memory
+	poked    bool      // a wake is under way
+	renewed  bool      // what is served may have changed
+	lagging  time.Time // until when a new kind may appear
+	nextScan time.Time // when all kinds are searched again for what is ours
+}
+
+// Watch returns a view of the cluster that is kept by watches until ctx ends.
+// All that it remembers is verified anew within about every, and what a watch
+// missed with it.
+func (c *Cluster) Watch(ctx context.Context, every time.Duration) *Watched {
+	w := &Watched{c: c, ctx: ctx, wake: make(chan struct{}, 1), watches: map[watchKey]*watch{}, memory: newMemory(every)}
+	w.changed = sync.NewCond(&w.mu)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.applied = w.applied
+	return w
+}
+
+// Wake receives when something may have changed, soon after it did.
+func (w *Watched) Wake() <-chan struct{} { return w.wake }
+
+// Wait returns when all watches have ended, which they do after their context.
+func (w *Watched) Wait() { w.running.Wait() }
+
+// Observe is Cluster.Observe from memory: the server is asked only about what
+// changed since it was last asked, and what is new.
+func (w *Watched) Observe(ctx context.Context, r core.Rendering) (core.Observation, error) {
+	w.passing.Lock()
+	defer w.passing.Unlock()
+	p := newPass(w.c, r)
+	p.known, p.expected, p.cached = map[core.ObjectID]core.Observed{}, map[core.ObjectID]map[string]any{}, map[core.ObjectID]bool{}
+	for _, step := range []func(context.Context, *pass) error{w.discover, w.follow, w.recall} {
+		if err := step(ctx, p); err != nil {
+			return core.Observation{}, w.c.fault(ctx, err)
+		}
+	}
+	if err := p.fetch(ctx); err != nil {
+		return core.Observation{}, w.c.fault(ctx, err)
+	}
+	objects, err := p.predict(ctx)
+	if err == nil {
+		err = w.confirm(ctx, p)
+	}
+	if err != nil {
+		return core.Observation{}, w.c.fault(ctx, err)
+	}
+	w.remember(p, objects)
+	return core.Observation{Objects: objects, Expects: p.expects(), Orphans: p.orphans()}, nil
+}
+
+// poke wakes the loop, after a moment. The lock is held.
+func (w *Watched) poke() { w.pokeIn(debounce) }
+
+func (w *Watched) pokeIn(d time.Duration) {
+	if w.poked {
+		return
+	}
+	w.poked = true
+	time.AfterFunc(d, func() {
+		w.mu.Lock()
+		w.poked = false
+		w.mu.Unlock()
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// kindsChanged notes that what is served changes about now. The lock is held.
+func (w *Watched) kindsChanged() {
+	w.renewed, w.lagging = true, time.Now().Add(kindsLag)
+}
+
+// discover asks what is served, if that may have changed or a kind is missing.
+func (w *Watched) discover(ctx context.Context, p *pass) error {
+	w.mu.Lock()
+	renewed := w.renewed || time.Now().After(w.nextScan)
+	w.renewed = false
+	w.mu.Unlock()
+	if renewed {
+		if err := w.c.Refresh(ctx); err != nil {
+			w.mu.Lock()
+			w.renewed = true
+			w.mu.Unlock()
+			return err
+		}
+	}
+	if err := p.discover(ctx); err != nil {
+		return err
+	}
+	missing := slices.ContainsFunc(slices.Concat(p.r.Objects, p.r.Expects), func(o core.Object) bool { return !p.api.has(o) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if missing && time.Now().Before(w.lagging) {
+		w.pokeIn(kindsRetry)
+	}
+	return nil
+}
+
+// applied is told of each object that was really applied.
+func (w *Watched) applied(manifest, after map[string]any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.memory.applied(manifest, after)
+}
+
+// remember keeps what the server said in this pass.
+func (w *Watched) remember(p *pass, objects []core.Observed) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.memory.sent)
+	for _, o := range objects {
+		if o.Manifest != nil {
+			w.memory.sent[o.Object.ID] = sent{o.Object, manifestDigest(o.Manifest)}
+		}
+		if _, known := p.known[o.Object.ID]; known || !w.memory.observed(o) {
+			continue
+		}
+		if r := w.record(o.Object); r != nil && w.memory.knows(o.Object.ID, r.digest) {
+			r.full, r.seen = nil, false
+		}
+	}
+}
+
+// record is what the watch of its kind knows of an object, or nil.
+func (w *Watched) record(o core.Object) *record {
+	if t := w.watches[watchKey{kindOf(o), scopeOurs}]; t != nil && t.listens() {
+		return t.records[o.ID]
+	}
+	return nil
+}
+
+// between is a time about every, so that not all falls due at once.
+func between(every time.Duration) time.Duration { return every*3/4 + rand.N(every/2+1) }
