@@ -36,8 +36,8 @@ The configuration file, with all keys:
   stateDir: /var/lib/prumo
   kubeconfig: ""                  # default: as kubectl finds it, or in-cluster
   context: ""
-  interval: 30s
-  verify: 30m
+  interval: 30s                   # between two looks at the repo; the cluster is watched
+  verify: 30m                     # how long what the watches told is believed, about
   grace: 20s
   listen: ":8080"
   log: {format: text, level: info}

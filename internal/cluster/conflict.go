@@ -38,10 +38,40 @@ func Conflicts(err error, live map[string]any) []core.Conflict {
 		complete(&c, owners)
 		conflicts = append(conflicts, c)
 	}
-	slices.SortFunc(conflicts, func(a, b core.Conflict) int {
-		return strings.Compare(a.Path+"\x00"+a.Manager, b.Path+"\x00"+b.Manager)
-	})
+	slices.SortFunc(conflicts, compareConflicts)
 	return conflicts
+}
+
+// taken are the fields that a forced apply takes from other managers: those that
+// it would be refused for without force.
+func taken(live, predicted map[string]any) []core.Conflict {
+	var conflicts []core.Conflict
+	after := (&unstructured.Unstructured{Object: predicted}).GetManagedFields()
+	for _, e := range (&unstructured.Unstructured{Object: live}).GetManagedFields() {
+		if e.Manager == core.FieldManager {
+			continue
+		}
+		lost := owned(e)
+		for _, kept := range after {
+			if kept.Manager == e.Manager && kept.Operation == e.Operation && kept.Subresource == e.Subresource && kept.APIVersion == e.APIVersion {
+				lost = lost.Difference(owned(kept))
+			}
+		}
+		// Not a range: the set's range function panics at a return.
+		lost.Leaves().Iterate(func(path fieldpath.Path) {
+			c := core.Conflict{Path: pathString(path), Manager: e.Manager, Operation: string(e.Operation)}
+			if e.Time != nil {
+				c.Since = e.Time.UTC()
+			}
+			conflicts = append(conflicts, c)
+		})
+	}
+	slices.SortFunc(conflicts, compareConflicts)
+	return conflicts
+}
+
+func compareConflicts(a, b core.Conflict) int {
+	return strings.Compare(a.Path+"\x00"+a.Manager, b.Path+"\x00"+b.Manager)
 }
 
 func parseConflict(cause metav1.StatusCause) core.Conflict {

@@ -5,6 +5,10 @@
 // Apply sends for real what the dry-run asked about: both go through the same
 // code, so that what is applied is what was shown.
 //
+// Watch is the same for a daemon: it answers Observe from watches and from what the
+// server said before, and asks only about what changed (watched.go, then recall.go,
+// watch.go, memory.go, digest.go). One-shot commands list and ask about everything.
+//
 // A Node is special in three ways. It is never created: a manifest for one
 // carries the live uid, which the server checks. It is never deleted. And its
 // taints are an atomic list to server-side apply, so they are kept out of it: a

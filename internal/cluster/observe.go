@@ -188,11 +188,14 @@ func (p *pass) look(o core.Object, live map[string]any) core.Observed {
 }
 
 // ask asks about one object. Where the answer is about another state of it than
-// a watch told, the object is read and asked about again: watches lag, and may
+// a watch has told, the object is read and asked about again: watches lag, and may
 // even go back when the server changes.
 func (p *pass) ask(ctx context.Context, o *core.Observed) error {
-	err := p.c.dryRun(ctx, o)
-	if err != nil || !p.cached[o.Object.ID] || o.Predicted != nil && versionOf(o.Predicted) == versionOf(o.Live) {
+	if !p.cached[o.Object.ID] {
+		return p.c.dryRun(ctx, o)
+	}
+	err := p.c.dryRunOnce(ctx, o)
+	if err != nil || o.Predicted != nil && versionOf(o.Predicted) == versionOf(o.Live) {
 		return err
 	}
 	live, err := p.c.Get(ctx, o.Object.Fields)
@@ -228,6 +231,19 @@ func (c *Cluster) dryRun(ctx context.Context, o *core.Observed) error {
 		o.Conflicts = found
 		predicted, err = c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true, Force: true})
 	}
+	return answer(o, predicted, err)
+}
+
+// dryRunOnce is dryRun in one question, of an object that is known to be ours as
+// it was just seen: what the server would take from others tells the conflicts.
+// Should this miss one, the server still refuses to apply without force.
+func (c *Cluster) dryRunOnce(ctx context.Context, o *core.Observed) error {
+	predicted, err := c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true, Force: true})
+	o.Conflicts = taken(o.Live, predicted)
+	return answer(o, predicted, err)
+}
+
+func answer(o *core.Observed, predicted map[string]any, err error) error {
 	if err == nil {
 		o.Predicted = predicted
 		return nil

@@ -27,7 +27,6 @@ func (w *Watched) follow(ctx context.Context, p *pass) error {
 			delete(w.watches, key)
 		}
 	}
-	w.begin(p.api, watchKey{definitions, scopeKinds})
 	for _, o := range p.r.Objects {
 		w.begin(p.api, watchKey{kindOf(o), scopeOurs})
 	}

@@ -17,6 +17,10 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
+// refusedPause is the time between two tries to watch what we may not, or what is
+// not there. Passes list it until then.
+const refusedPause = time.Minute
+
 // A scope says which objects of a kind are watched, and for what.
 type scope int
 
@@ -76,6 +80,7 @@ func (t *watch) source(r resource) *cache.ListWatch {
 	objects, names := t.w.c.objects.Resource(r.GroupVersionResource), t.w.c.metadata.Resource(r.GroupVersionResource)
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (list runtime.Object, err error) {
+			t.pause(ctx)
 			ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 			defer cancel()
 			o.LabelSelector = selector
@@ -88,15 +93,32 @@ func (t *watch) source(r resource) *cache.ListWatch {
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (stream apiwatch.Interface, err error) {
+			t.pause(ctx)
 			o.LabelSelector = selector
 			if t.key.scope == scopeKinds {
 				stream, err = names.Watch(ctx, o)
 			} else {
 				stream, err = objects.Watch(ctx, o)
 			}
+			if o.SendInitialEvents != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+				return nil, err // a server that cannot list by watching (KEP-3157): it is listed now
+			}
 			t.told(ctx, err)
 			return stream, err
 		},
+	}
+}
+
+// pause waits for a while before what was refused is asked for again.
+func (t *watch) pause(ctx context.Context) {
+	t.w.mu.Lock()
+	refused := t.err != nil && skippable(t.err) && !apierrors.IsServiceUnavailable(t.err)
+	t.w.mu.Unlock()
+	if refused {
+		select {
+		case <-ctx.Done():
+		case <-time.After(refusedPause):
+		}
 	}
 }
 
@@ -158,6 +180,11 @@ func (t *watch) Replace(list []any, _ string) error {
 			}
 		}
 		t.put(obj)
+	}
+	for id := range old {
+		if t.records[id] == nil {
+			delete(t.w.memory.verdicts, id)
+		}
 	}
 	if t.synced {
 		t.w.memory.doubt(t.key.kind.GroupKind())

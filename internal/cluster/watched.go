@@ -22,9 +22,11 @@ const (
 	verifiedPerPass = 256
 
 	// kindsLag is how long a kind may take to be served after its definition says
-	// that it is, and kindsRetry how often it is looked for until then.
+	// that it is, and kindsRetry how often it is looked for until then. Where we may
+	// not watch definitions, a missing kind is looked for every kindsPoll.
 	kindsLag   = 15 * time.Second
 	kindsRetry = 500 * time.Millisecond
+	kindsPoll  = 10 * time.Second
 )
 
 var definitions = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
@@ -42,8 +44,9 @@ type Watched struct {
 	changed  *sync.Cond // a watch was told something
 	watches  map[watchKey]*watch
 	memory   *memory
-	poked    bool      // a wake is under way
-	renewed  bool      // what is served may have changed
+	poked    bool // a wake is under way
+	renewed  bool // what is served may have changed
+	later    *time.Timer
 	lagging  time.Time // until when a new kind may appear
 	nextScan time.Time // when all kinds are searched again for what is ours
 }
@@ -93,14 +96,12 @@ func (w *Watched) Observe(ctx context.Context, r core.Rendering) (core.Observati
 }
 
 // poke wakes the loop, after a moment. The lock is held.
-func (w *Watched) poke() { w.pokeIn(debounce) }
-
-func (w *Watched) pokeIn(d time.Duration) {
+func (w *Watched) poke() {
 	if w.poked {
 		return
 	}
 	w.poked = true
-	time.AfterFunc(d, func() {
+	time.AfterFunc(debounce, func() {
 		w.mu.Lock()
 		w.poked = false
 		w.mu.Unlock()
@@ -133,13 +134,34 @@ func (w *Watched) discover(ctx context.Context, p *pass) error {
 	if err := p.discover(ctx); err != nil {
 		return err
 	}
-	missing := slices.ContainsFunc(slices.Concat(p.r.Objects, p.r.Expects), func(o core.Object) bool { return !p.api.has(o) })
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if missing && time.Now().Before(w.lagging) {
-		w.pokeIn(kindsRetry)
+	if slices.ContainsFunc(slices.Concat(p.r.Objects, p.r.Expects), func(o core.Object) bool { return !p.api.has(o) }) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.expectKinds(p.api)
 	}
 	return nil
+}
+
+// expectKinds sees to it that a kind which is missing is noticed when it comes: by
+// a watch of definitions or, where we may not, by asking again. The lock is held.
+func (w *Watched) expectKinds(api *served) {
+	key := watchKey{definitions, scopeKinds}
+	w.begin(api, key)
+	again := kindsPoll
+	switch {
+	case time.Now().Before(w.lagging):
+		again = kindsRetry
+	case w.watches[key] != nil && w.watches[key].err == nil:
+		return
+	}
+	if w.later != nil {
+		w.later.Stop()
+	}
+	w.later = time.AfterFunc(again, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.poke()
+	})
 }
 
 // applied is told of each object that was really applied.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -171,9 +172,57 @@ func TestWatchedEdit(t *testing.T) {
 	if _, err := w.pass(t, r); err != nil {
 		t.Fatal(err)
 	}
-	// A conflict is asked about twice: who owns the field, and what comes of taking it.
-	if sent := w.log.sent(); len(sent) > 3 || w.log.count("GET", "") > 0 {
-		t.Errorf("an edit was put right by %v", sent)
+	if sent := w.log.sent(); len(sent) > 2 || w.log.count("GET", "") > 0 {
+		t.Errorf("an edit was put right by %v, want one dry-run and one apply", sent)
+	}
+}
+
+// TestWatchedConflicts proves that the one question of a watched object names the
+// same conflicts as the server itself, and that they are asked about once.
+func TestWatchedConflicts(t *testing.T) {
+	quota := func(ns string, gpus int) string {
+		return fmt.Sprintf("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q, namespace: %s}\n"+
+			"spec: {hard: {\"requests.nvidia.com/gpu\": \"%d\", pods: \"10\"}}", ns, gpus)
+	}
+	for _, operation := range []string{"Apply", "Update"} {
+		t.Run(operation, func(t *testing.T) {
+			w := newWatcher(t, time.Hour)
+			ns := w.namespace(t)
+			r := render(t, quota(ns, 8))
+			w.settle(t, r)
+			quotas := w.any.Resource(gvr("", "resourcequotas")).Namespace(ns)
+			theirs, err := quotas.Get(t.Context(), "q", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if operation == "Apply" {
+				_, err = quotas.Apply(t.Context(), "q", unstructuredOf(t, quota(ns, 9)), metav1.ApplyOptions{FieldManager: "terraform", Force: true})
+			} else {
+				theirs.Object["spec"] = unstructuredOf(t, quota(ns, 9)).Object["spec"]
+				_, err = quotas.Update(t.Context(), theirs, metav1.UpdateOptions{FieldManager: "kubectl-edit"})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := one(t, w.observe(t, r), "ResourceQuota").Conflicts
+			if len(want) == 0 {
+				t.Fatal("no conflict")
+			}
+			until(t, "the conflict is told", func() error {
+				seen, err := w.view.Observe(t.Context(), r)
+				if err != nil {
+					return err
+				}
+				if diff := cmp.Diff(want, one(t, seen, "ResourceQuota").Conflicts); diff != "" {
+					return errors.New("(-server +ours)\n" + diff)
+				}
+				return nil
+			})
+			w.log.reset()
+			if _, err := w.view.Observe(t.Context(), r); err != nil || len(w.log.sent()) > 0 {
+				t.Errorf("%v, asked again: %v", err, w.log.sent())
+			}
+		})
 	}
 }
 
@@ -252,23 +301,39 @@ func TestWatchedOrphan(t *testing.T) {
 }
 
 // TestWatchedKindAppears proves that a definition wakes the loop, and that what
-// waits for it is applied; and that its end is told, not taken for a fault.
+// waits for it is applied; and that its end is told, not taken for a fault. It
+// takes a little longer where definitions are not ours to see.
 func TestWatchedKindAppears(t *testing.T) {
-	w := newWatcher(t, time.Hour)
-	ns := w.namespace(t)
-	r := render(t, configMap(ns, "a", "one"),
-		"apiVersion: watched.example.org/v1\nkind: Gadget\nmetadata: {name: g, namespace: "+ns+"}\nspec: {size: 1}")
-	plan, err := w.pass(t, r)
-	if err != nil || plan.Count(core.ActionBlocked) != 1 {
-		t.Fatalf("%v, plan %+v, want Gadget blocked", err, plan.Changes)
+	for name, banned := range map[string]string{"watched": "", "asked": "/customresourcedefinitions"} {
+		t.Run(name, func(t *testing.T) {
+			c := &wire{banned: banned}
+			w := newWatcher(t, time.Hour, func(cfg *rest.Config) { cfg.Wrap(c.wrap) })
+			ns := w.namespace(t)
+			r := render(t, configMap(ns, "a", "one"),
+				"apiVersion: watched.example.org/v1\nkind: Gadget\nmetadata: {name: g, namespace: "+ns+"}\nspec: {size: 1}")
+			plan, err := w.pass(t, r)
+			if err != nil || plan.Count(core.ActionBlocked) != 1 {
+				t.Fatalf("%v, plan %+v, want Gadget blocked", err, plan.Changes)
+			}
+			w.drain(t)
+			if _, err := w.pass(t, r); err != nil {
+				t.Fatal(err)
+			}
+			w.gadgetAppears(t, r)
+			w.settle(t, r)
+			w.drain(t)
+			w.gadgetVanishes(t, r)
+		})
 	}
-	w.drain(t)
+}
+
+func (w *watcher) gadgetAppears(t *testing.T, r core.Rendering) {
+	t.Helper()
 	crds := w.any.Resource(gvr("apiextensions.k8s.io", "customresourcedefinitions"))
 	if _, err := crds.Create(t.Context(), unstructuredOf(t, gadgets), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = crds.Delete(context.Background(), "gadgets.watched.example.org", metav1.DeleteOptions{}) })
-	gadget := w.any.Resource(gvr("watched.example.org", "gadgets")).Namespace(ns)
+	gadget := w.any.Resource(gvr("watched.example.org", "gadgets")).Namespace(instanceOf(t))
 	until(t, "the gadget is applied", func() error {
 		w.woken(t)
 		if _, err := w.pass(t, r); err != nil {
@@ -277,8 +342,11 @@ func TestWatchedKindAppears(t *testing.T) {
 		_, err := gadget.Get(t.Context(), "g", metav1.GetOptions{})
 		return err
 	})
-	w.settle(t, r)
-	w.drain(t)
+}
+
+func (w *watcher) gadgetVanishes(t *testing.T, r core.Rendering) {
+	t.Helper()
+	crds := w.any.Resource(gvr("apiextensions.k8s.io", "customresourcedefinitions"))
 	if err := crds.Delete(t.Context(), "gadgets.watched.example.org", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -287,6 +355,13 @@ func TestWatchedKindAppears(t *testing.T) {
 		plan, err := w.pass(t, r)
 		if err != nil || plan.Count(core.ActionBlocked) != 1 || plan.Unchanged != 1 {
 			return fmt.Errorf("%v, plan %+v", err, plan.Changes)
+		}
+		return nil
+	})
+	until(t, "the definition is gone", func() error {
+		_, err := crds.Get(t.Context(), "gadgets.watched.example.org", metav1.GetOptions{})
+		if err == nil {
+			return errors.New("not yet")
 		}
 		return nil
 	})

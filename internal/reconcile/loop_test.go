@@ -61,3 +61,43 @@ func TestLoopGrace(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopWakes proves that a wake starts a pass at once, but soon after another
+// only with a gap; that pull requests do not follow each; and that a loop that
+// backs off sleeps on.
+func TestLoopWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		wake := make(chan struct{}, 1)
+		var starts []time.Duration
+		after := 0
+		begin := time.Now()
+		loop := &Loop{Interval: 30 * time.Second, Wake: wake, Log: slog.New(slog.DiscardHandler),
+			After: func(context.Context) { after++ },
+			Pass: func(context.Context) (core.Report, error) {
+				starts = append(starts, time.Since(begin))
+				switch len(starts) {
+				case 1:
+					time.AfterFunc(10*time.Second, func() { wake <- struct{}{} })
+				case 2:
+					wake <- struct{}{}
+				case 3:
+					wake <- struct{}{}
+					return core.Report{}, errors.New("away")
+				case 4:
+					cancel()
+				}
+				return core.Report{}, nil
+			}}
+		loop.Run(ctx)
+		want := []time.Duration{0, 10 * time.Second, 10*time.Second + wakeGap, 11*time.Second + wakeGap}
+		for i, at := range want {
+			if starts[i] < at || starts[i] > at+at/10+1 {
+				t.Errorf("pass %d at %v, want %v", i, starts[i], at)
+			}
+		}
+		if after != 1 {
+			t.Errorf("pull requests were planned %d times, want once", after)
+		}
+	})
+}
