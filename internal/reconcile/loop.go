@@ -36,23 +36,9 @@ func (l *Loop) Run(ctx context.Context) {
 	failures := 0
 	var started, after time.Time
 	for {
-		wake := l.Wake
-		if failures > 0 {
-			wake = nil
-		}
-		woken := false
-		select {
-		case <-ctx.Done():
+		woken, ended := l.sleep(ctx, timer, started, failures)
+		if ended {
 			return
-		case <-timer.C:
-		case <-wake:
-			woken = true
-			timer.Reset(wakeGap - time.Since(started))
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-			}
 		}
 		started = time.Now()
 		also := !woken || started.Sub(after) >= l.Interval
@@ -65,6 +51,26 @@ func (l *Loop) Run(ctx context.Context) {
 			failures = 0
 		}
 		timer.Reset(l.wait(failures))
+	}
+}
+
+// sleep waits for the next pass, and says whether it was woken, and whether ctx
+// has ended.
+func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, failures int) (woken, ended bool) {
+	wake := l.Wake
+	if failures > 0 {
+		wake = nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return woken, true
+		case <-timer.C:
+			return woken, false
+		case <-wake:
+			woken, wake = true, nil
+			timer.Reset(wakeGap - time.Since(started))
+		}
 	}
 }
 
