@@ -9,11 +9,8 @@ import (
 	"prumo.dev/prumo/internal/daemon"
 )
 
-func newRun() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "run --config FILE",
-		Short: "Run the daemon: poll, verify, plan, apply, correct drift, report",
-		Long: `Poll the infra repo, obey what may be obeyed, keep the cluster true to it, and
+// runHelp shows the configuration file with all its keys.
+const runHelp = `Poll the infra repo, obey what may be obeyed, keep the cluster true to it, and
 write a drift report after each pass. Answers on /metrics, /healthz, /readyz and
 /api/v1/status. SIGTERM ends it within the grace period; removing it removes
 nothing from the cluster.
@@ -61,7 +58,13 @@ The configuration file, with all keys:
       - host: mirror.lab.example:5000
         dockerConfigFile: config.json
 
-Relative file names are relative to the configuration file.`,
+Relative file names are relative to the configuration file.`
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "run --config FILE",
+		Short:   "Run the daemon: poll, verify, plan, apply, correct drift, report",
+		Long:    runHelp,
 		Example: `  reconciler run --config /etc/prumo/config.yaml`,
 		Args:    cobra.NoArgs,
 	}
