@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -176,22 +177,21 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 		return core.Plan{}, want, at(core.StagePlan, fmt.Errorf(
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
-	return correctOnly(plan, drift), want, nil
+	return obey(plan, caused), want, nil
 }
 
-// correctOnly keeps the drift mode of a spec only on what is drift: a commit is
-// always obeyed.
-func correctOnly(plan, drift core.Plan) core.Plan {
-	drifted := make(map[core.ObjectID]bool, len(drift.Changes))
-	for _, c := range drift.Changes {
-		drifted[c.ID] = true
+// obey clears the drift mode of what a commit causes: a commit is always obeyed,
+// the mode is about drift alone.
+func obey(plan, caused core.Plan) core.Plan {
+	byCommit := make(map[core.ObjectID]bool, len(caused.Changes))
+	for _, c := range caused.Changes {
+		byCommit[c.ID] = true
 	}
-	changes := make([]core.Change, len(plan.Changes))
-	for i, c := range plan.Changes {
-		if !drifted[c.ID] {
-			c.Mode = ""
+	changes := slices.Clone(plan.Changes)
+	for i := range changes {
+		if byCommit[changes[i].ID] {
+			changes[i].Mode = ""
 		}
-		changes[i] = c
 	}
 	plan.Changes = changes
 	return plan
