@@ -84,6 +84,11 @@ func install(t *testing.T) (admin, daemon *seat) {
 // sitAs returns the seat of a ServiceAccount, with its own credentials.
 func sitAs(t *testing.T, namespace, name string) *seat {
 	t.Helper()
+	return sit(t, configOf(t, namespace, name))
+}
+
+func configOf(t *testing.T, namespace, name string) *rest.Config {
+	t.Helper()
 	file, err := clustertest.Shared(t).TokenKubeconfig(t.Context(), namespace, name)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +97,7 @@ func sitAs(t *testing.T, namespace, name string) *seat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sit(t, cfg)
+	return cfg
 }
 
 func object(t *testing.T, text string, args ...any) *unstructured.Unstructured {

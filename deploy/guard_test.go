@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"prumo.dev/prumo/deploy"
+	"prumo.dev/prumo/internal/cluster"
 )
 
 // The guard closes the daemon's own namespace and the control plane's to the
@@ -57,6 +58,60 @@ func awaitForbidden(t *testing.T, try func(context.Context) error) {
 		case <-ctx.Done():
 			t.Fatalf("still not forbidden: %v", err)
 		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// The daemon may write what it remembers into its own namespace, and a spec may
+// not: neither by the name of a document, nor over one.
+func TestState(t *testing.T) {
+	admin, daemon := install(t)
+	awaitForbidden(t, func(ctx context.Context) error {
+		return daemon.apply(ctx, object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: probe, namespace: kube-public}}`))
+	})
+	live, err := cluster.New(configOf(t, deploy.Namespace, "prumo"), "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := live.Documents(deploy.Namespace)
+	for _, name := range []string{"accepted", "drift"} {
+		version, err := docs.Save(t.Context(), name, []byte("1"), "")
+		if err == nil {
+			_, err = docs.Save(t.Context(), name, []byte("2"), version)
+		}
+		if data, _, loadErr := docs.Load(t.Context(), name); err != nil || loadErr != nil || string(data) != "2" {
+			t.Errorf("%s: %q, %v, %v, want it saved twice", name, data, err, loadErr)
+		}
+	}
+	for name, try := range map[string]func() error{
+		"rendered over a document": func() error {
+			return daemon.apply(t.Context(), object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: prumo-state-accepted, namespace: %s, labels: {prumo.dev/owner: lab}}, data: {document: forged}}`, deploy.Namespace))
+		},
+		"rendered by the name of one": func() error {
+			return daemon.apply(t.Context(), object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: prumo-state-new, namespace: %s, labels: {prumo.dev/owner: lab}}}`, deploy.Namespace))
+		},
+		"deleted": func() error {
+			return daemon.CoreV1().ConfigMaps(deploy.Namespace).Delete(t.Context(), "prumo-state-accepted", metav1.DeleteOptions{})
+		},
+		"the own configuration, updated": func() error {
+			own, err := admin.CoreV1().ConfigMaps(deploy.Namespace).Get(t.Context(), "prumo", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = daemon.CoreV1().ConfigMaps(deploy.Namespace).Update(t.Context(), own, metav1.UpdateOptions{})
+			return err
+		},
+		"a name that the Role does not have": func() error {
+			version, err := docs.Save(t.Context(), "other", []byte("1"), "")
+			if err != nil {
+				t.Errorf("create: %v", err)
+			}
+			_, err = docs.Save(t.Context(), "other", []byte("2"), version)
+			return err
+		},
+	} {
+		if err := try(); !apierrors.IsForbidden(err) {
+			t.Errorf("%s: %v, want forbidden", name, err)
 		}
 	}
 }

@@ -31,6 +31,7 @@ The configuration file, with all keys:
       caFile: ca.pem              # the house's own certificate authority
   trustFile: trust.yaml           # who is obeyed, from which commit on
   stateDir: /var/lib/prumo
+  stateNamespace: prumo-system    # optional: what must outlive the disk, in ConfigMaps too
   kubeconfig: ""                  # default: as kubectl finds it, or in-cluster
   context: ""
   interval: 30s                   # between two looks at the repo; the cluster is watched

@@ -17,6 +17,9 @@
 // by (key, effect) into whatever the list is by then, with a resourceVersion, so
 // that a taint which another component sets or lifts in between is kept.
 //
+// Documents are the few texts that an instance remembers in the cluster itself,
+// so that they outlive its disk.
+//
 // Discovery is an own small table (served) rather than a RESTMapper: the search
 // for orphans needs to know what can be listed and deleted, which a RESTMapper
 // does not tell, and both then come from the same two requests.

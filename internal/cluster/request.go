@@ -87,6 +87,9 @@ func withOurselves(err error) bool {
 
 // patch sends a patch for the object that like names.
 func (c *Cluster) patch(ctx context.Context, like map[string]any, kind types.PatchType, body []byte, opts metav1.PatchOptions) (map[string]any, error) {
+	if isDocument(like) {
+		return nil, refusal("names that begin with " + documentPrefix + " are kept for what Prumo itself remembers: choose another")
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r, err := c.resource(ctx, like)
@@ -137,8 +140,8 @@ func isAbsent(err error) bool {
 func (c *Cluster) Delete(ctx context.Context, live map[string]any) error {
 	u := &unstructured.Unstructured{Object: live}
 	uid, version, background := u.GetUID(), u.GetResourceVersion(), metav1.DeletePropagationBackground
-	if isNode(live) || uid == "" || version == "" {
-		return refusal("not deleted: it is a Node, or was not read live")
+	if isNode(live) || isDocument(live) || uid == "" || version == "" {
+		return refusal("not deleted: it is a Node, what Prumo remembers, or was not read live")
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

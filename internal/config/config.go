@@ -41,6 +41,10 @@ type Config struct {
 	// StateDir holds the fetched objects and the last accepted revision.
 	StateDir string `yaml:"stateDir"`
 
+	// StateNamespace is where the daemon remembers in the cluster too what must
+	// outlive its disk. Each instance needs its own. Empty: on disk alone.
+	StateNamespace string `yaml:"stateNamespace"`
+
 	// Kubeconfig and Context name the cluster; empty means kubectl's rules, and
 	// inside a cluster its ServiceAccount.
 	Kubeconfig string `yaml:"kubeconfig"`
@@ -266,6 +270,7 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 	want(strings.HasPrefix(c.Repo.Ref, "refs/heads/"), "repo.ref", fmt.Sprintf("%q, want a full branch name such as refs/heads/main", c.Repo.Ref))
 	want(c.TrustFile != "", "trustFile", "missing, want the file that says who is obeyed")
 	want(c.StateDir != "", "stateDir", "missing, want a folder that survives a restart")
+	want(c.StateNamespace == "" || dnsLabel.MatchString(c.StateNamespace), "stateNamespace", fmt.Sprintf("%q, want a namespace such as prumo-system", c.StateNamespace))
 	oneOf("log.format", c.Log.Format, "text", "json")
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	if c.Forge != nil {

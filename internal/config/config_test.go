@@ -72,6 +72,8 @@ func TestLoadProblems(t *testing.T) {
 			[]string{`config.yaml:9: "fast" is not a duration, want one such as 30s or 5m`}},
 		{"duplicate key", valid + "instance: b\n",
 			[]string{`config.yaml:9: mapping key "instance" already defined at line 3`}},
+		{"no namespace", valid + "stateNamespace: Prumo_System\n",
+			[]string{`config.yaml:9: stateNamespace: "Prumo_System", want a namespace such as prumo-system`}},
 		{"two documents", valid + "---\nkind: x\n", []string{"config.yaml: more than one document, want one"}},
 		{"empty", "", []string{
 			`config.yaml:1: apiVersion: "", want prumo.dev/v1alpha1`,
