@@ -78,19 +78,29 @@ spec: {group: apply.example, scope: Namespaced, names: {kind: Lamp, plural: lamp
 	}
 }
 
+// What somebody made since the plan must never carry a mark that says "created", not
+// even for a moment: a process that is killed then would leave it to be deleted.
 func TestWhatSomeoneCreatedBetweenIsAdopted(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, render(t, w.namespace()))
 	r := render(t, w.namespace(), w.configMap("a", "x"))
 	plan := w.plan(t, r)
 	u := &unstructured.Unstructured{Object: object(t, w.configMap("a", "x")).Fields}
-	if _, err := w.maps().Create(t.Context(), u, metav1.CreateOptions{FieldManager: "kubectl-create"}); err != nil {
+	made, err := w.maps().Create(t.Context(), u, metav1.CreateOptions{FieldManager: "kubectl-create"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	result := w.apply(t, plan)
-	if o := outcome(t, result, "a"); o.Status != core.StatusDone {
+	if o := outcome(t, w.apply(t, plan), "a"); o.Status != core.StatusFailed || !strings.Contains(o.Reason, "planned again in the next pass") {
 		t.Errorf("%+v", o)
 	}
+	if version := at(live(t, w.maps(), "a"), "metadata", "resourceVersion"); version != made.GetResourceVersion() {
+		t.Errorf("it was written to")
+	}
+	plan = w.plan(t, r)
+	if plan.Count(core.ActionAdopt) != 1 {
+		t.Errorf("not planned to be adopted: %+v", plan.Changes)
+	}
+	w.apply(t, plan)
 	if origin := at(live(t, w.maps(), "a"), "metadata", "annotations", core.AnnotationOrigin); origin != core.OriginAdopted {
 		t.Errorf("origin %v: an object that we did not create could be deleted", origin)
 	}

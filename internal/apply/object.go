@@ -3,9 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"prumo.dev/prumo/internal/cluster"
@@ -50,25 +48,10 @@ func (p *pass) send(ctx context.Context, i int, manifest map[string]any, opts cl
 	})
 }
 
-// create applies an object that did not exist. If it does by now, it is not we
-// who created it, and the mark that says so is put right.
+// create applies an object that does not exist. If it does by now, it is not we
+// who created it, and nothing is written: the next pass plans to adopt it.
 func (p *pass) create(ctx context.Context, i int, manifest map[string]any) error {
-	if err := p.send(ctx, i, manifest, cluster.ApplyOptions{}); err != nil {
-		return err
-	}
-	after := &unstructured.Unstructured{Object: p.after[i]}
-	others := slices.ContainsFunc(after.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-		return e.Manager != core.FieldManager
-	})
-	if !others {
-		return nil
-	}
-	u := (&unstructured.Unstructured{Object: manifest}).DeepCopy()
-	if err := unstructured.SetNestedField(u.Object, core.OriginAdopted, "metadata", "annotations", core.AnnotationOrigin); err != nil {
-		return fmt.Errorf("mark %s as adopted: %w", p.changes[i].ID, err)
-	}
-	u.SetUID(after.GetUID())
-	return p.send(ctx, i, u.Object, cluster.ApplyOptions{})
+	return p.send(ctx, i, manifest, cluster.ApplyOptions{New: true})
 }
 
 // replace deletes an object, waits until it is gone, and creates it anew.

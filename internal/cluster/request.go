@@ -22,7 +22,14 @@ var nodes = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 type ApplyOptions struct {
 	DryRun bool // the server answers what it would do, and stores nothing
 	Force  bool // take fields that other managers own
+	New    bool // refuse with a conflict if the object exists
 }
+
+// noVersion is a resourceVersion that no object ever has: the first write to an
+// empty etcd makes revision 2. An apply that names it creates an object, which no
+// version is compared with, and is refused if there is one. Without it a mark that
+// says "created" could come to stand on what somebody else has just made.
+const noVersion = "1"
 
 // Apply sends a manifest by server-side apply (KEP-555) with strict field
 // validation, and returns the object as it is then. The object is created if it
@@ -58,6 +65,10 @@ func (c *Cluster) send(ctx context.Context, manifest map[string]any, opts ApplyO
 }
 
 func (c *Cluster) apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
+	if opts.New {
+		manifest = (&unstructured.Unstructured{Object: manifest}).DeepCopy().Object
+		(&unstructured.Unstructured{Object: manifest}).SetResourceVersion(noVersion)
+	}
 	body, err := json.Marshal(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", idOf(manifest), err)
