@@ -32,11 +32,11 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 		if err != nil {
 			return err
 		}
-		tree, err := t.agreed(cmd, args)
+		tree, src, err := t.agreed(cmd, args)
 		if err != nil {
 			return err
 		}
-		rec, err := daemon.Reconciler(cfg, nil, daemon.Options{})
+		rec, err := daemon.Reconciler(cfg, asSource(src), daemon.Options{})
 		if err != nil {
 			return err
 		}
@@ -51,22 +51,22 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 
 // agreed returns the directory, or the last accepted revision of the repo; where
 // none was accepted yet, the branch's tip if it may be obeyed.
-func (t *target) agreed(cmd *cobra.Command, args []string) (core.Tree, error) {
+func (t *target) agreed(cmd *cobra.Command, args []string) (core.Tree, *source.Source, error) {
 	cfg, err := t.load(cmd)
 	if err != nil {
-		return core.Tree{}, err
+		return core.Tree{}, nil, err
 	}
-	var src *source.Source
 	if t.fromRepo() {
-		if src, err = t.source(cmd, cfg); err != nil {
-			return core.Tree{}, err
+		src, err := t.source(cmd, cfg)
+		if err != nil {
+			return core.Tree{}, nil, err
 		}
 		if rev := src.Accepted(); rev.Commit != "" {
-			return src.Tree(rev)
+			tree, err := src.Tree(rev)
+			return tree, src, err
 		}
 	}
-	tree, _, err := t.tree(cmd, args, cfg)
-	return tree, err
+	return t.tree(cmd, args, cfg)
 }
 
 func printDrift(cmd *cobra.Command, format string, rep core.Report) error {

@@ -31,6 +31,8 @@ type house struct {
 	registry *httptest.Server
 	signer   signature.SignerVerifier
 	public   string
+	digests  []string // of the example
+	version  int      // of the policy
 }
 
 var (
@@ -41,41 +43,58 @@ var (
 // cmdImages starts a registry and writes a policy that lets in what the house has
 // signed, and of the example's images those that are there now.
 func (w *world) cmdImages(ts *testscript.TestScript, args []string) error {
-	if len(args) == 1 && args[0] == "down" {
+	switch strings.Join(args, " ") {
+	case "down":
 		w.house.registry.Close()
 		return nil
+	case "revoke":
+		other, err := newImageKey()
+		if err != nil {
+			return err
+		}
+		return w.imagePolicy(string(other.PublicBytes))
+	case "restore":
+		return w.imagePolicy(w.house.public)
 	}
-	pass := func(bool) ([]byte, error) { return nil, nil }
-	keys, err := cosign.GenerateKeyPair(pass)
+	keys, err := newImageKey()
 	if err != nil {
 		return err
 	}
-	w.house = &house{public: string(keys.PublicBytes),
+	w.house = &house{public: string(keys.PublicBytes), version: 1,
 		registry: httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))}
 	ts.Defer(w.house.registry.Close)
 	if w.house.signer, err = cosign.LoadPrivateKey(keys.PrivateBytes, nil, nil); err != nil {
 		return err
 	}
-	var digests []string
 	err = fs.WalkDir(examples.InfraRepo(), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := fs.ReadFile(examples.InfraRepo(), p)
-		digests = append(digests, exampleDigest.FindAllString(string(data), -1)...)
+		w.house.digests = append(w.house.digests, exampleDigest.FindAllString(string(data), -1)...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	policy := strings.Replace(w.lab.Policy, "\nversion: 1\n", "\nversion: 2\n", 1) + fmt.Sprintf(`
+	return w.imagePolicy(w.house.public)
+}
+
+func newImageKey() (*cosign.KeysBytes, error) {
+	return cosign.GenerateKeyPair(func(bool) ([]byte, error) { return nil, nil })
+}
+
+// imagePolicy writes a policy that lets in what a key has signed.
+func (w *world) imagePolicy(key string) error {
+	w.house.version++
+	policy := strings.Replace(w.lab.Policy, "\nversion: 1\n", fmt.Sprintf("\nversion: %d\n", w.house.version), 1) + fmt.Sprintf(`
 images:
   rules:
     - match: %s/ml/*
       allOf: [{key: %q, tlog: false}]
     - match: registry.lab.example/**
       digests: ["%s"]
-`, w.house.host(), w.house.public, strings.Join(digests, `", "`))
+`, w.house.host(), key, strings.Join(w.house.digests, `", "`))
 	return w.lab.Repo.Write(".prumo/policy.yaml", []byte(policy))
 }
 

@@ -58,6 +58,7 @@ func TestMain(m *testing.M) {
 //	hash                         plan, and set $HASH to the plan's hash
 //	losegpu NODE N               take GPUs out of a machine
 //	images                       a registry, and a policy of the lab that verifies images
+//	images revoke, restore       have the policy want another key, and the right one again
 //	images down                  stop the registry
 //	image PATH signed|unsigned   push an image and put it into a spec; sets $IMAGE
 //	bigfile FILE N               make a file of N MiB

@@ -105,6 +105,9 @@ func untried(c core.Change) (core.Status, string) {
 	case core.ActionBlocked:
 		return core.StatusBlocked, orElse(c.Reason, "cannot be applied")
 	case core.ActionObserve:
+		if c.Class == core.DriftUntrusted {
+			return core.StatusSkipped, "an image that may no longer run is reported; what runs is not taken down"
+		}
 		return core.StatusSkipped, "hardware is reported, and never written"
 	}
 	switch c.Mode {

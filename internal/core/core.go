@@ -56,6 +56,15 @@ func (r Revision) Short() string {
 	return r.Commit[:min(10, len(r.Commit))]
 }
 
+// Applied is the last revision that was applied without a failure.
+type Applied struct {
+	Revision
+
+	// Kept are the specs that stayed as they were, since the revision says nothing
+	// good of them: SpecID.String() -> the last commit that did, in full.
+	Kept map[string]string `json:"kept,omitempty"`
+}
+
 // A Tree is the files of one revision, read only, from the object store.
 type Tree struct {
 	Revision Revision
@@ -239,7 +248,7 @@ const (
 	ActionRelease Action = "release" // adopted, and nothing renders it any more: give up fields and marks, keep the object
 	ActionHold    Action = "hold"    // would be done, but waits for an approval
 	ActionBlocked Action = "blocked" // cannot be done
-	ActionObserve Action = "observe" // hardware differs from what is declared: nobody writes it
+	ActionObserve Action = "observe" // told, and written by nobody: a machine that is not what is declared, an image that may no longer run
 )
 
 // A DriftClass says how live state left what was applied.
@@ -247,13 +256,19 @@ type DriftClass string
 
 // The classes of drift.
 const (
-	DriftEdited   DriftClass = "edited"   // someone changed a field
-	DriftDeleted  DriftClass = "deleted"  // someone deleted the object
-	DriftUnowned  DriftClass = "unowned"  // our mark was removed
-	DriftBlocked  DriftClass = "blocked"  // cannot be applied
-	DriftHardware DriftClass = "hardware" // a machine is not what is declared
-	DriftOrphan   DriftClass = "orphan"   // carries our mark and nothing renders it
+	DriftEdited    DriftClass = "edited"    // someone changed a field
+	DriftDeleted   DriftClass = "deleted"   // someone deleted the object
+	DriftUnowned   DriftClass = "unowned"   // our mark was removed
+	DriftBlocked   DriftClass = "blocked"   // cannot be applied
+	DriftHardware  DriftClass = "hardware"  // a machine is not what is declared
+	DriftUntrusted DriftClass = "untrusted" // has an image that the policy let in once, and refuses now
+	DriftOrphan    DriftClass = "orphan"    // carries our mark and nothing renders it
 )
+
+// DriftClasses are all of them, in the order in which they are counted.
+func DriftClasses() []DriftClass {
+	return []DriftClass{DriftEdited, DriftDeleted, DriftUnowned, DriftBlocked, DriftHardware, DriftUntrusted, DriftOrphan}
+}
 
 // A Risk is the class of a change (how much it can hurt). Higher is worse.
 type Risk int
@@ -439,6 +454,13 @@ type ImageSigner struct {
 	NoTlog  bool   // with Key: the signature needs no entry in a transparency log
 	Issuer  string // of the identity, such as https://accounts.example.com
 	Subject string // such as an e-mail address or the URI of a workflow
+}
+
+// An Untrusted says of an object that stays as it was which of its images the
+// policy refuses now.
+type Untrusted struct {
+	Reason string // image by image
+	Absent bool   // one of them does not run: applying the object would bring it in
 }
 
 // An ImageField names the fields of a kind that hold images.

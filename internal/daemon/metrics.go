@@ -54,8 +54,6 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-var driftClasses = []core.DriftClass{core.DriftEdited, core.DriftDeleted, core.DriftUnowned, core.DriftBlocked, core.DriftHardware, core.DriftOrphan}
-
 // observe counts one pass.
 func (m *Metrics) observe(rep core.Report) {
 	outcome := "success"
@@ -113,7 +111,7 @@ func (m *Metrics) observePlans(plan, drift core.Plan) {
 	for _, c := range drift.Changes {
 		count[c.Class]++
 	}
-	for _, class := range driftClasses {
+	for _, class := range core.DriftClasses() {
 		m.drift.WithLabelValues(string(class)).Set(float64(count[class]))
 	}
 }

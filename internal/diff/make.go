@@ -29,6 +29,11 @@ type Options struct {
 	// the default; negative means none at all.
 	MaxDelete      int
 	MaxDeleteShare float64
+
+	// Untrusted are the objects with an image that the policy let in once and
+	// refuses now. What runs is told and goes on running; nothing brings such an
+	// image in.
+	Untrusted map[core.ObjectID]core.Untrusted
 }
 
 func (o Options) maxDelete() float64 {
@@ -59,9 +64,15 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 	plan := core.Plan{Revision: rev, Changes: []core.Change{}}
 	var drafts []draft
 	for _, o := range obs.Objects {
-		if d, differs := desired(o); differs {
+		d, differs := desired(o)
+		u, refused := opts.Untrusted[o.Object.ID]
+		switch {
+		case refused:
+			drafts = append(drafts, untrusted(o, u, d, differs)...)
+		case differs:
 			drafts = append(drafts, d)
-		} else {
+		}
+		if !differs {
 			plan.Unchanged++
 		}
 	}

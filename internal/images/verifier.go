@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -50,14 +49,12 @@ type Verifier struct {
 	root       root.TrustedMaterial
 	ignoreSCT  bool // tests only: their authority has no certificate log
 	pins       pins
-
-	mu    sync.Mutex
-	known map[string]bool // verdict key of what passed; a digest and a rule do not change
+	known      known
 }
 
 // New checks the options; it asks nobody.
 func New(opts Options) (*Verifier, error) {
-	v := &Verifier{policy: opts.Policy, known: map[string]bool{}, pins: pins{file: opts.PinFile}}
+	v := &Verifier{policy: opts.Policy, pins: pins{file: opts.PinFile}}
 	var err error
 	if v.registries, err = newRegistries(opts.Registries); err != nil {
 		return nil, err
@@ -73,6 +70,28 @@ func New(opts Options) (*Verifier, error) {
 // Resolve judges the images of uses, each once. It returns what each image that
 // passed is pinned to (repository@digest), and a Problem for each use of another.
 func (v *Verifier) Resolve(ctx context.Context, policy core.ImagePolicy, uses []Use) (map[string]string, []core.Problem) {
+	v.known.begin()
+	verdicts := v.judgeAll(ctx, policy, uses)
+	pinned := make(map[string]string)
+	var problems []core.Problem
+	for _, u := range uses {
+		out := verdicts[u.Image]
+		switch {
+		case u.Guess:
+			problems = append(problems, u.undeclared())
+		case out == nil:
+			problems = append(problems, u.refused(refuse("", fmt.Sprintf("more than %d images", maxImages), "fewer", "split the repo")))
+		case out.refusal != nil:
+			problems = append(problems, u.refused(*out))
+		default:
+			pinned[u.Image] = out.pinned
+		}
+	}
+	return pinned, problems
+}
+
+// judgeAll judges the images of uses, each once, up to maxImages.
+func (v *Verifier) judgeAll(ctx context.Context, policy core.ImagePolicy, uses []Use) map[string]*verdict {
 	ctx, cancel := context.WithTimeout(ctx, passLimit)
 	defer cancel()
 	verdicts := make(map[string]*verdict)
@@ -92,32 +111,22 @@ func (v *Verifier) Resolve(ctx context.Context, policy core.ImagePolicy, uses []
 		})
 	}
 	_ = group.Wait() // none fails: a refusal is a verdict
-
-	pinned := make(map[string]string)
-	var problems []core.Problem
-	for _, u := range uses {
-		out := verdicts[u.Image]
-		switch {
-		case u.Guess:
-			problems = append(problems, u.undeclared())
-		case out == nil:
-			problems = append(problems, u.refused(refuse("", fmt.Sprintf("more than %d images", maxImages), "fewer", "split the repo")))
-		case out.refusal != nil:
-			problems = append(problems, u.refused(*out))
-		default:
-			pinned[u.Image] = out.pinned
-		}
-	}
-	return pinned, problems
+	return verdicts
 }
 
 // A verdict is what became of one image.
 type verdict struct {
-	pinned  string // repository@digest
-	refusal *refusal
+	pinned     string // repository@digest
+	refusal    *refusal
+	unanswered bool // refused because the registry does not say what the image is
 }
 
 type refusal struct{ rule, found, needed, remedy string }
+
+// String goes on where a sentence has named the image.
+func (r refusal) String() string {
+	return fmt.Sprintf("is refused by %s: %s; needed: %s; to fix it: %s", cmp.Or(r.rule, "the image policy"), r.found, r.needed, r.remedy)
+}
 
 func refuse(rule, found, needed, remedy string) verdict {
 	return verdict{refusal: &refusal{rule, found, needed, remedy}}
@@ -128,9 +137,7 @@ func (u Use) problem(msg string) core.Problem {
 }
 
 func (u Use) refused(v verdict) core.Problem {
-	r := v.refusal
-	return u.problem(fmt.Sprintf("image %q of %s (%s) is refused by %s: %s; needed: %s; to fix it: %s",
-		u.Image, u.Object, u.Path, cmp.Or(r.rule, "the image policy"), r.found, r.needed, r.remedy))
+	return u.problem(fmt.Sprintf("image %q of %s (%s) %s", u.Image, u.Object, u.Path, v.refusal))
 }
 
 func (u Use) undeclared() core.Problem {
@@ -168,38 +175,54 @@ func (v *Verifier) judge(ctx context.Context, policy core.ImagePolicy, image str
 }
 
 func unanswered(where string, err error) verdict {
-	return refuse(where, oneLine(err).Error(), "the registry's word on what this image is",
+	out := refuse(where, oneLine(err).Error(), "the registry's word on what this image is",
 		"see that the registry is up, that the image is there and that the daemon may read it; until then what runs stays as it is")
+	out.unanswered = true
+	return out
+}
+
+// of notes that the reason of a refusal may be that a registry was silent.
+func (v verdict) of(err error) verdict {
+	v.unanswered = silent(err)
+	return v
 }
 
 // signed returns out if every signer has signed and everything is attested.
 func (v *Verifier) signed(ctx context.Context, rule core.ImageRule, where string, digest name.Digest, opts []remote.Option, out verdict) verdict {
 	key := fmt.Sprintf("%s %q", out.pinned, []any{rule.AllOf, rule.Attestations})
-	if v.passed(key) {
-		return out
+	if before, ok := v.known.get(key); ok {
+		return before
 	}
 	hash, err := v1.NewHash(digest.DigestStr())
 	if err != nil {
 		return refuse(where, err.Error(), "a SHA-256 digest", "correct the name")
 	}
-	if _, err := remote.Head(digest, opts...); err != nil {
-		return unanswered(where, err)
-	}
 	a := &artifact{digest: digest, hash: hash, opts: opts}
+	if refused := v.lacks(ctx, rule, where, a, out.pinned); refused != nil {
+		out = *refused
+	}
+	v.known.put(key, out)
+	return out
+}
+
+// lacks asks the registry for what a rule needs; nil if it is all there.
+func (v *Verifier) lacks(ctx context.Context, rule core.ImageRule, where string, a *artifact, pinned string) *verdict {
+	if _, err := remote.Head(a.digest, a.opts...); err != nil {
+		return new(unanswered(where, err))
+	}
 	for _, s := range rule.AllOf {
 		if err := v.signedBy(ctx, a, s); err != nil {
-			return refuse(where, fmt.Sprintf("no valid signature of %s on %s (%v)", signerName(s), hash, err),
-				"a signature by "+signerName(s), remedy(err, "sign it: cosign sign "+out.pinned))
+			return new(refuse(where, fmt.Sprintf("no valid signature of %s on %s (%v)", signerName(s), a.hash, err),
+				"a signature by "+signerName(s), remedy(err, "sign it: cosign sign "+pinned)).of(err))
 		}
 	}
 	for _, predicate := range rule.Attestations {
 		if err := v.attested(ctx, a, rule.AllOf, predicate); err != nil {
-			return refuse(where, fmt.Sprintf("no valid attestation %s on %s (%v)", predicate, hash, err),
-				"an attestation by one of the rule's signers", remedy(err, "attest it: cosign attest --type "+predicate+" "+out.pinned))
+			return new(refuse(where, fmt.Sprintf("no valid attestation %s on %s (%v)", predicate, a.hash, err),
+				"an attestation by one of the rule's signers", remedy(err, "attest it: cosign attest --type "+predicate+" "+pinned)).of(err))
 		}
 	}
-	v.pass(key)
-	return out
+	return nil
 }
 
 func (v *Verifier) attested(ctx context.Context, a *artifact, signers []core.ImageSigner, predicate string) (err error) {
@@ -229,21 +252,6 @@ func (v *Verifier) digest(ref name.Reference, image, repo string, opts []remote.
 	return ref.Context().Digest(desc.Digest.String()), nil
 }
 
-func (v *Verifier) passed(key string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.known[key]
-}
-
-func (v *Verifier) pass(key string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.known) >= 4*maxImages {
-		clear(v.known)
-	}
-	v.known[key] = true
-}
-
 // signerName says who a signer is, for people.
 func signerName(s core.ImageSigner) string {
 	if s.Key == "" {
@@ -263,15 +271,6 @@ func remedy(err error, otherwise string) string {
 		return "set images.sigstoreRoot in the daemon's configuration, or tlog: false for a key that needs no log"
 	}
 	return otherwise
-}
-
-// oneLine shortens what libraries say to one line of a message.
-func oneLine(err error) error {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if len(text) > 300 {
-		text = text[:300] + "…"
-	}
-	return errors.New(text)
 }
 
 func hexBytes(h v1.Hash) ([]byte, error) { return hex.DecodeString(h.Hex) }

@@ -14,7 +14,7 @@ import (
 
 // A house is every part of a pass at once; it notes what it is asked, in order.
 type house struct {
-	applied core.Revision
+	applied core.Applied
 	said    []string
 }
 
@@ -24,8 +24,8 @@ func (h *house) Advance(context.Context) (core.Revision, *core.Verdict, error) {
 	return core.Revision{Commit: "new"}, nil, nil
 }
 func (h *house) Tree(rev core.Revision) (core.Tree, error) { return core.Tree{Revision: rev}, nil }
-func (h *house) Applied() core.Revision                    { return h.applied }
-func (h *house) SetApplied(rev core.Revision) error        { h.applied = rev; return nil }
+func (h *house) Applied() core.Applied                     { return h.applied }
+func (h *house) SetApplied(applied core.Applied) error     { h.applied = applied; return nil }
 func (h *house) Report(context.Context, core.Report) error { return nil }
 func (h *house) Keep() error                               { h.say("keep"); return nil }
 
@@ -49,11 +49,22 @@ func (h *house) Recall(policy core.Tree, before core.Rendering) (core.Rendering,
 	return before, nil
 }
 
+func (h *house) Untrusted(_ context.Context, policy core.Tree, seen []core.Observed) (map[core.ObjectID]core.Untrusted, error) {
+	untrusted := make(map[core.ObjectID]core.Untrusted)
+	for _, o := range seen {
+		h.say("look again at " + o.Object.Fields["image"].(string) + " by the policy of " + policy.Revision.Commit)
+		untrusted[o.Object.ID] = core.Untrusted{Reason: "refused now"}
+	}
+	return untrusted, nil
+}
+
 func (h *house) Observe(_ context.Context, want core.Rendering) (core.Observation, error) {
+	var seen core.Observation
 	for _, o := range want.Objects {
 		h.say("observe " + o.Fields["image"].(string))
+		seen.Objects = append(seen.Objects, core.Observed{Object: o, Live: o.Fields, Predicted: o.Fields, Ours: true})
 	}
-	return core.Observation{}, nil
+	return seen, nil
 }
 
 func (h *house) Apply(context.Context, core.Plan) (core.Result, error) {
@@ -68,14 +79,24 @@ func (h *house) reconciler() *Reconciler {
 // TestRefusedImage proves that what a refused image blocks stays in force as it
 // was applied, and that images are remembered before they are applied.
 func TestRefusedImage(t *testing.T) {
-	h := &house{applied: core.Revision{Commit: "old"}}
+	h := &house{applied: core.Applied{Revision: core.Revision{Commit: "old"}}}
 	rep, err := h.reconciler().Reconcile(t.Context())
 	if err != nil || len(rep.Problems) != 1 {
 		t.Fatalf("%v, problems %v", err, rep.Problems)
 	}
-	want := []string{"pin new by the policy of new", "observe old recalled by old", "keep", "apply"}
+	want := []string{"pin new by the policy of new", "observe old recalled by old", "look again at old recalled by old by the policy of new", "keep", "apply"}
 	if diff := cmp.Diff(want, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestUntrustedImage proves that what a refused image keeps in force is told as
+// drift where it is refused itself.
+func TestUntrustedImage(t *testing.T) {
+	h := &house{applied: core.Applied{Revision: core.Revision{Commit: "old"}}}
+	rep, err := h.reconciler().Reconcile(t.Context())
+	if err != nil || len(rep.Drift.Changes) != 1 || rep.Drift.Changes[0].Class != core.DriftUntrusted || rep.Drift.Changes[0].Reason != "refused now" {
+		t.Errorf("%v, drift %+v", err, rep.Drift)
 	}
 }
 
@@ -85,7 +106,7 @@ func TestDriftOfRefusedImage(t *testing.T) {
 	if _, err := h.reconciler().Drift(t.Context(), core.Tree{Revision: core.Revision{Commit: "old"}}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"pin old by the policy of old", "pin old by the policy of old", "observe old recalled by old"}, h.said); diff != "" {
+	if diff := cmp.Diff([]string{"pin old by the policy of old", "pin old by the policy of old", "observe old recalled by old", "look again at old recalled by old by the policy of old"}, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -1,28 +1,31 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"prumo.dev/prumo/internal/core"
 )
 
-// lastGood is the rendering of the last revision that was applied whole.
+// lastGood is what was applied last, and what it renders to.
 type lastGood struct {
-	commit    string
+	core.Applied
 	rendering core.Rendering
 }
 
 // before returns what was applied last, rendered again after a restart. It is
-// empty if nothing ever was.
-func (r *Reconciler) before(ctx context.Context) (core.Rendering, error) {
+// empty if nothing ever was. What of it cannot be read again is told in rep.
+func (r *Reconciler) before(ctx context.Context, rep *core.Report) (core.Rendering, error) {
 	applied := r.Source.Applied()
-	if applied.Commit == "" || applied.Commit == r.lastGood.commit {
+	if applied.Commit == "" || applied.Commit == r.lastGood.Commit {
 		return r.lastGood.rendering, nil
 	}
-	tree, err := r.Source.Tree(applied)
+	tree, err := r.Source.Tree(applied.Revision)
 	if err != nil {
 		return core.Rendering{}, err
 	}
@@ -30,8 +33,79 @@ func (r *Reconciler) before(ctx context.Context) (core.Rendering, error) {
 	if err != nil {
 		return core.Rendering{}, err
 	}
-	r.lastGood = lastGood{applied.Commit, rendering}
+	if rendering, err = r.withKept(ctx, rendering, applied.Kept); err != nil {
+		rep.Errors = append(rep.Errors, core.Fault{Stage: core.StageRender, Msg: err.Error()})
+	}
+	r.lastGood = lastGood{applied, rendering}
 	return rendering, nil
+}
+
+// inForce renders the revision that a proposal would be merged into.
+func (r *Reconciler) inForce(ctx context.Context, tree core.Tree) (core.Rendering, error) {
+	if applied := r.Source.Applied(); applied.Commit != "" && applied.Commit == tree.Revision.Commit {
+		return r.before(ctx, new(core.Report))
+	}
+	return r.renderBefore(ctx, tree)
+}
+
+// maxKept bounds the old revisions that are rendered after a restart.
+const maxKept = 32
+
+// withKept adds to what a revision renders to the specs that stayed as they were
+// at older ones. What cannot be rendered is left out: nothing becomes of it, and
+// nothing is deleted while the repo has the problems that it was kept for.
+func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept map[string]string) (core.Rendering, error) {
+	byCommit := make(map[string]map[string]bool)
+	for spec, commit := range kept {
+		if byCommit[commit] == nil {
+			byCommit[commit] = make(map[string]bool)
+		}
+		byCommit[commit][spec] = true
+	}
+	var errs []error
+	for i, commit := range slices.Sorted(maps.Keys(byCommit)) {
+		was, err := core.Rendering{}, fmt.Errorf("it is the last good one of more than %d", maxKept)
+		if i < maxKept {
+			was, err = r.renderCommit(ctx, commit)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("drift of %s is not corrected until the repo is mended: revision %.10s, at which it last was good: %w",
+				strings.Join(slices.Sorted(maps.Keys(byCommit[commit])), ", "), commit, err))
+			continue
+		}
+		now = add(now, was, func(spec core.SpecID, _ core.Pos) bool { return byCommit[commit][spec.String()] })
+	}
+	return now, errors.Join(errs...)
+}
+
+func (r *Reconciler) renderCommit(ctx context.Context, commit string) (core.Rendering, error) {
+	tree, err := r.Source.Tree(core.Revision{Commit: commit})
+	if err != nil {
+		return core.Rendering{}, err
+	}
+	return r.renderBefore(ctx, tree)
+}
+
+// keptSpecs says of what commit the specs are that want has and good does not
+// render.
+func (r *Reconciler) keptSpecs(good, want core.Rendering) map[string]string {
+	kept := make(map[string]string)
+	renders := rendered(good)
+	for spec := range rendered(want) {
+		if !renders[spec] {
+			kept[spec.String()] = cmp.Or(r.lastGood.Kept[spec.String()], r.lastGood.Commit)
+		}
+	}
+	return kept
+}
+
+// rendered are the specs that render to something.
+func rendered(r core.Rendering) map[core.SpecID]bool {
+	specs := make(map[core.SpecID]bool)
+	for _, o := range slices.Concat(r.Objects, r.Expects) {
+		specs[o.Spec] = true
+	}
+	return specs
 }
 
 // keepLastGood returns want with every spec that a Problem blocks as it was
@@ -40,14 +114,8 @@ func keepLastGood(want, before core.Rendering) core.Rendering {
 	if len(want.Problems) == 0 {
 		return want
 	}
-	rendered := make(map[core.SpecID]bool)
-	for _, o := range slices.Concat(want.Objects, want.Expects) {
-		rendered[o.Spec] = true
-	}
-	declared := make(map[core.SpecID]bool, len(want.Specs))
-	for _, s := range want.Specs {
-		declared[s.ID] = true
-	}
+	renders := rendered(want)
+	declared := declared(want)
 	blocked := make(map[core.SpecID]bool)
 	var unreadable []string // files and folders; "" for the whole tree
 	for _, p := range want.Problems {
@@ -57,11 +125,17 @@ func keepLastGood(want, before core.Rendering) core.Rendering {
 			blocked[p.Spec] = true
 		}
 	}
-	kept := func(s core.SpecID, pos core.Pos) bool {
-		return !rendered[s] && (blocked[s] || declared[s] || slices.ContainsFunc(unreadable, func(name string) bool {
+	return add(want, before, func(s core.SpecID, pos core.Pos) bool {
+		return !renders[s] && (blocked[s] || declared[s] || slices.ContainsFunc(unreadable, func(name string) bool {
 			return name == "" || name == pos.File || strings.HasPrefix(pos.File, name+"/")
 		}))
-	}
+	})
+}
+
+// add returns want with the specs of before that are kept, where want has not
+// their like.
+func add(want, before core.Rendering, kept func(core.SpecID, core.Pos) bool) core.Rendering {
+	declared := declared(want)
 	taken := make(map[core.ObjectID]bool, len(want.Objects))
 	for _, o := range want.Objects {
 		taken[o.ID] = true
@@ -87,6 +161,15 @@ func keepLastGood(want, before core.Rendering) core.Rendering {
 	slices.SortFunc(out.Objects, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
 	slices.SortFunc(out.Expects, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
 	return out
+}
+
+// declared are the specs that a rendering knows, with a problem or not.
+func declared(r core.Rendering) map[core.SpecID]bool {
+	specs := make(map[core.SpecID]bool, len(r.Specs))
+	for _, s := range r.Specs {
+		specs[s.ID] = true
+	}
+	return specs
 }
 
 // holdReason says why nothing may be deleted now, if so. A repo with problems

@@ -19,10 +19,10 @@ func (NoSource) Advance(context.Context) (core.Revision, *core.Verdict, error) {
 func (NoSource) Tree(core.Revision) (core.Tree, error) { return core.Tree{}, errNoRepo }
 
 // Applied implements Source: nothing ever was.
-func (NoSource) Applied() core.Revision { return core.Revision{} }
+func (NoSource) Applied() core.Applied { return core.Applied{} }
 
 // SetApplied implements Source: it forgets.
-func (NoSource) SetApplied(core.Revision) error { return nil }
+func (NoSource) SetApplied(core.Applied) error { return nil }
 
 var errNoRepo = errors.New("no repo is configured")
 

@@ -140,7 +140,7 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 	if err != nil {
 		return err
 	}
-	before, err := p.Reconciler.renderBefore(ctx, tree)
+	before, err := p.Reconciler.inForce(ctx, tree)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,11 +24,11 @@ type Source interface {
 	// Tree returns the files of a revision that Advance returned.
 	Tree(rev core.Revision) (core.Tree, error)
 
-	// Applied is the last revision that was applied whole; zero if none was.
-	Applied() core.Revision
+	// Applied is what was applied last; zero if nothing was.
+	Applied() core.Applied
 
 	// SetApplied remembers it across restarts.
-	SetApplied(rev core.Revision) error
+	SetApplied(applied core.Applied) error
 }
 
 // Renderer turns files into objects.
@@ -48,6 +49,10 @@ type Images interface {
 	// Recall returns a rendering as it was applied, with the images that Keep
 	// remembers.
 	Recall(policy core.Tree, before core.Rendering) (core.Rendering, error)
+
+	// Untrusted says which of some objects, that stay as they were applied, have an
+	// image that the policy of a tree refuses now.
+	Untrusted(ctx context.Context, policy core.Tree, seen []core.Observed) (map[core.ObjectID]core.Untrusted, error)
 }
 
 // Cluster sees what the live cluster makes of a rendering.
@@ -99,11 +104,11 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageFetch, err)
 	}
-	before, err := r.before(ctx)
+	before, err := r.before(ctx, &rep)
 	if err != nil {
 		return rep, at(core.StageRender, err)
 	}
-	plan, want, err := r.plan(ctx, tree, before, &rep)
+	plan, now, err := r.plan(ctx, tree, before, &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -115,14 +120,14 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageApply, err)
 	}
-	return rep, r.remember(rep.Revision, want, result)
+	return rep, r.remember(now, result)
 }
 
 // Plan says what obeying a tree would change and what has drifted from what was
 // applied before. It changes nothing.
 func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	before, err := r.before(ctx)
+	before, err := r.before(ctx, &rep)
 	if err == nil {
 		_, _, err = r.plan(ctx, tree, before, &rep)
 	}
@@ -155,29 +160,34 @@ func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, er
 
 // plan renders, observes and compares, and writes what it finds into rep: what
 // the step from before to tree causes, and what had drifted before it. It returns
-// both as the one plan to apply, and what the tree renders to.
-func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, rep *core.Report) (core.Plan, core.Rendering, error) {
-	want, err := r.Renderer.Render(ctx, tree)
+// both as the one plan to apply, and what is in force once that is done.
+func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, rep *core.Report) (core.Plan, lastGood, error) {
+	good, err := r.Renderer.Render(ctx, tree)
 	if err != nil {
-		return core.Plan{}, want, at(core.StageRender, err)
+		return core.Plan{}, lastGood{}, at(core.StageRender, err)
 	}
-	if want, err = r.pinImages(ctx, tree, want); err != nil {
-		return core.Plan{}, want, at(core.StageVerify, err)
+	if good, err = r.pinImages(ctx, tree, good); err != nil {
+		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
-	rep.Problems = want.Problems
-	want = keepLastGood(want, before)
+	rep.Problems = good.Problems
+	want := keepLastGood(good, before)
 	seen, err := r.Cluster.Observe(ctx, want)
 	if err != nil {
-		return core.Plan{}, want, at(core.StagePlan, err)
+		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
 	}
-	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want)})
+	untrusted, err := r.untrusted(ctx, tree, good, seen)
+	if err != nil {
+		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
+	}
+	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted})
 	caused, drift := diff.Split(plan, before, want)
 	rep.Plan, rep.Drift = &caused, &drift
 	if r.Approved != "" && r.Approved != plan.Hash {
-		return core.Plan{}, want, at(core.StagePlan, fmt.Errorf(
+		return core.Plan{}, lastGood{}, at(core.StagePlan, fmt.Errorf(
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
-	return obey(plan, caused), want, nil
+	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want}
+	return obey(plan, caused), now, nil
 }
 
 // obey clears the drift mode of what a commit causes: a commit is always obeyed,
@@ -197,16 +207,16 @@ func obey(plan, caused core.Plan) core.Plan {
 	return plan
 }
 
-// remember keeps a revision as applied when nothing of it failed.
-func (r *Reconciler) remember(rev core.Revision, want core.Rendering, result core.Result) error {
+// remember keeps what was applied when nothing of it failed.
+func (r *Reconciler) remember(now lastGood, result core.Result) error {
 	if result.Count(core.StatusFailed) > 0 {
 		return nil
 	}
-	r.lastGood = lastGood{rev.Commit, want}
-	if r.Source.Applied().Commit == rev.Commit {
+	r.lastGood = now
+	if was := r.Source.Applied(); was.Commit == now.Commit && maps.Equal(was.Kept, now.Kept) {
 		return nil
 	}
-	return at(core.StageApply, r.Source.SetApplied(rev))
+	return at(core.StageApply, r.Source.SetApplied(now.Applied))
 }
 
 // tell reports a pass, however it ended.

@@ -104,14 +104,9 @@ func (p *printer) driftText(drift core.Plan) {
 	p.approval(drift)
 }
 
-// classes in the order in which they are counted.
-var classes = []core.DriftClass{
-	core.DriftEdited, core.DriftDeleted, core.DriftUnowned, core.DriftBlocked, core.DriftHardware, core.DriftOrphan,
-}
-
 func driftCounts(drift core.Plan) string {
 	var parts []string
-	for _, class := range classes {
+	for _, class := range core.DriftClasses() {
 		n := 0
 		for _, c := range drift.Changes {
 			if c.Class == class {

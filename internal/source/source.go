@@ -30,7 +30,7 @@ type Source struct {
 	repo     *git.Repo
 	verifier *trust.Verifier
 	accepted *trust.Store
-	applied  core.Revision
+	applied  core.Applied
 }
 
 // Open opens or creates the state folder.
@@ -301,18 +301,18 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 }
 
 // Applied implements reconcile.Source.
-func (s *Source) Applied() core.Revision { return s.applied }
+func (s *Source) Applied() core.Applied { return s.applied }
 
 // SetApplied implements reconcile.Source.
-func (s *Source) SetApplied(rev core.Revision) error {
-	data, err := json.Marshal(rev)
+func (s *Source) SetApplied(applied core.Applied) error {
+	data, err := json.Marshal(applied)
 	if err != nil {
 		return err
 	}
 	if err := writeFile(s.appliedFile(), data); err != nil {
 		return fmt.Errorf("remember the applied revision: %w", err)
 	}
-	s.applied = rev
+	s.applied = applied
 	return nil
 }
 
@@ -328,12 +328,12 @@ func (s *Source) loadApplied() error {
 	if err != nil {
 		return err
 	}
-	var rev core.Revision
-	if err := json.Unmarshal(data, &rev); err != nil {
+	var applied core.Applied
+	if err := json.Unmarshal(data, &applied); err != nil {
 		return fmt.Errorf("%s: %w; delete the file, the next pass writes it again", s.appliedFile(), err)
 	}
-	if _, err := s.repo.Commit(rev.Commit); err == nil {
-		s.applied = rev
+	if _, err := s.repo.Commit(applied.Commit); err == nil {
+		s.applied = applied
 	}
 	return nil
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/source"
 	"prumo.dev/prumo/internal/trust"
@@ -94,11 +97,12 @@ func TestAppliedSurvivesARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetApplied(rev); err != nil {
+	want := core.Applied{Revision: rev, Kept: map[string]string{"MLTool/qdrant": rev.Commit}}
+	if err := s.SetApplied(want); err != nil {
 		t.Fatal(err)
 	}
-	if got := open(t, l).Applied(); got != rev {
-		t.Errorf("after a restart %+v counts as applied, want %+v", got, rev)
+	if diff := cmp.Diff(want, open(t, l).Applied()); diff != "" {
+		t.Errorf("applied, after a restart (-want +got):\n%s", diff)
 	}
 }
 

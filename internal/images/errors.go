@@ -1,0 +1,48 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	answers "github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// silent reports whether an error says only that a registry did not answer. What
+// it answers beyond all bounds is an answer.
+func silent(err error) bool {
+	for _, bound := range []error{errRequests, errPlain, errPacked, errBody} {
+		if errors.Is(err, bound) {
+			return false
+		}
+	}
+	if answer, ok := errors.AsType[*answers.Error](err); ok {
+		switch answer.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+			return true
+		}
+		return answer.StatusCode >= http.StatusInternalServerError
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// A brief error is what a library says, as one line of a message.
+type brief struct {
+	text string
+	err  error
+}
+
+func (b brief) Error() string { return b.text }
+func (b brief) Unwrap() error { return b.err }
+
+// oneLine shortens what libraries say.
+func oneLine(err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 300 {
+		text = text[:300] + "…"
+	}
+	return brief{text, err}
+}

@@ -1,0 +1,118 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// A repo is a history whose revisions render to what the test says. It plays all
+// parts of a pass, and notes what the cluster is to be like.
+type repo struct {
+	renders map[string]core.Rendering // by commit
+	tip     string
+	applied core.Applied
+	wanted  map[string]string // object -> value, in the last pass
+	faults  []core.Fault
+}
+
+func (r *repo) Advance(context.Context) (core.Revision, *core.Verdict, error) {
+	return core.Revision{Commit: r.tip}, nil, nil
+}
+
+func (r *repo) Tree(rev core.Revision) (core.Tree, error) {
+	if _, ok := r.renders[rev.Commit]; !ok {
+		return core.Tree{}, errors.New("it is not in the store")
+	}
+	return core.Tree{Revision: rev}, nil
+}
+func (r *repo) Applied() core.Applied                 { return r.applied }
+func (r *repo) SetApplied(applied core.Applied) error { r.applied = applied; return nil }
+
+func (r *repo) Render(_ context.Context, tree core.Tree) (core.Rendering, error) {
+	return r.renders[tree.Revision.Commit], nil
+}
+
+func (r *repo) Observe(_ context.Context, want core.Rendering) (core.Observation, error) {
+	r.wanted = map[string]string{}
+	for _, o := range want.Objects {
+		r.wanted[o.ID.Name] = o.Fields["data"].(string)
+	}
+	return core.Observation{}, nil
+}
+
+func (r *repo) Apply(context.Context, core.Plan) (core.Result, error) { return core.Result{}, nil }
+
+func (r *repo) Report(_ context.Context, rep core.Report) error { r.faults = rep.Errors; return nil }
+
+// start is a program that was just started.
+func (r *repo) start() *Reconciler {
+	return &Reconciler{Source: r, Renderer: r, Cluster: r, Applier: r, Reporter: r, Now: time.Now}
+}
+
+// TestRestartKeepsLastGood breaks one spec after the other, goes on, and starts
+// anew each time: what is broken stays as it last was, not as it was when the
+// repo last was whole, and not forgotten.
+func TestRestartKeepsLastGood(t *testing.T) {
+	render := func(problems []core.Problem, objects ...core.Object) core.Rendering {
+		return core.Rendering{Specs: []core.Spec{spec("a", "a.yaml"), spec("b", "b.yaml"), spec("c", "c.yaml")},
+			Objects: objects, Problems: problems}
+	}
+	brokenA, brokenB := problem(spec("a", "a.yaml")), problem(spec("b", "b.yaml"))
+	r := &repo{renders: map[string]core.Rendering{
+		"1": render(nil, object("a", "a.yaml", "1"), object("b", "b.yaml", "1"), object("c", "c.yaml", "1")),
+		"2": render([]core.Problem{brokenA}, object("b", "b.yaml", "2"), object("c", "c.yaml", "2")),
+		"3": render([]core.Problem{brokenA, brokenB}, object("c", "c.yaml", "3")),
+		"4": render(nil, object("a", "a.yaml", "4"), object("b", "b.yaml", "4"), object("c", "c.yaml", "4")),
+	}}
+	for _, step := range []struct {
+		tip  string
+		want map[string]string
+		kept map[string]string
+	}{
+		{"1", map[string]string{"a": "1", "b": "1", "c": "1"}, nil},
+		{"2", map[string]string{"a": "1", "b": "2", "c": "2"}, map[string]string{"K/a": "1"}},
+		{"3", map[string]string{"a": "1", "b": "2", "c": "3"}, map[string]string{"K/a": "1", "K/b": "2"}},
+		{"3", map[string]string{"a": "1", "b": "2", "c": "3"}, map[string]string{"K/a": "1", "K/b": "2"}},
+		{"4", map[string]string{"a": "4", "b": "4", "c": "4"}, nil},
+	} {
+		r.tip = step.tip
+		if _, err := r.start().Reconcile(t.Context()); err != nil || len(r.faults) > 0 {
+			t.Fatalf("revision %s: %v, faults %v", step.tip, err, r.faults)
+		}
+		if diff := cmp.Diff(step.want, r.wanted); diff != "" {
+			t.Errorf("revision %s: objects (-want +got):\n%s", step.tip, diff)
+		}
+		if diff := cmp.Diff(step.kept, map[string]string(r.applied.Kept), cmp.Transformer("", func(m map[string]string) map[string]string {
+			if len(m) == 0 {
+				return nil
+			}
+			return m
+		})); diff != "" {
+			t.Errorf("revision %s: kept (-want +got):\n%s", step.tip, diff)
+		}
+	}
+}
+
+// TestRestartWithoutLastGood has the store lose the revision that a spec was last
+// good at: the pass says so, and goes on with all others.
+func TestRestartWithoutLastGood(t *testing.T) {
+	r := &repo{tip: "2", applied: core.Applied{Revision: core.Revision{Commit: "2"}, Kept: map[string]string{"K/a": "1"}},
+		renders: map[string]core.Rendering{"2": {Specs: []core.Spec{spec("a", "a.yaml"), spec("b", "b.yaml")},
+			Objects: []core.Object{object("b", "b.yaml", "2")}, Problems: []core.Problem{problem(spec("a", "a.yaml"))}}}}
+	if _, err := r.start().Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.faults) != 1 || !strings.Contains(r.faults[0].Msg, "drift of K/a is not corrected until the repo is mended: revision 1") {
+		t.Errorf("faults %v, want one about K/a", r.faults)
+	}
+	if diff := cmp.Diff(map[string]string{"b": "2"}, r.wanted); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
