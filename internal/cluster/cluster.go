@@ -39,7 +39,7 @@ type Cluster struct {
 
 	mu      sync.Mutex
 	api     *served                              // nil until the first use
-	applied func(manifest, after map[string]any) // told of what was applied; may be nil
+	applied func(manifest, after map[string]any) // told of what was applied, after nil if it failed; may be nil
 }
 
 // New returns the cluster that cfg reaches. Instance is the value of the label

@@ -50,6 +50,7 @@ type memory struct {
 	every    time.Duration
 	verdicts map[core.ObjectID][]*verdict
 	sent     map[core.ObjectID]sent
+	failed   map[core.ObjectID]bool // could not be applied when last tried
 }
 
 // sent is the manifest of an object as the last observation had it: if that is
@@ -60,7 +61,7 @@ type sent struct {
 }
 
 func newMemory(every time.Duration) *memory {
-	return &memory{every: every, verdicts: map[core.ObjectID][]*verdict{}, sent: map[core.ObjectID]sent{}}
+	return &memory{every: every, verdicts: map[core.ObjectID][]*verdict{}, sent: map[core.ObjectID]sent{}, failed: map[core.ObjectID]bool{}}
 }
 
 // find returns the verdict about what o wants of a live object, or nil.
@@ -99,9 +100,14 @@ func (m *memory) observed(o core.Observed) (synced bool) {
 }
 
 // applied remembers that the server made after of a manifest, if that is the one
-// that was observed last.
+// that was observed last, or that it made nothing.
 func (m *memory) applied(manifest, after map[string]any) {
 	id := idOf(manifest)
+	if after == nil {
+		m.failed[id] = true
+		return
+	}
+	delete(m.failed, id)
 	if s, ok := m.sent[id]; ok && s.manifest == manifestDigest(manifest) {
 		m.add(id, m.verdict(s.object, after))
 	}

@@ -19,7 +19,18 @@ import (
 // told in its Observed.Blocked; an error means that the cluster could not be
 // observed, and that nothing may be concluded.
 func (c *Cluster) Observe(ctx context.Context, r core.Rendering) (core.Observation, error) {
+	return c.observe(ctx, newPass(c, r))
+}
+
+// ObserveToApply is Observe for who applies the plan at once: the server is not
+// asked about what does not exist, since the apply is the question.
+func (c *Cluster) ObserveToApply(ctx context.Context, r core.Rendering) (core.Observation, error) {
 	p := newPass(c, r)
+	p.toApply = true
+	return c.observe(ctx, p)
+}
+
+func (c *Cluster) observe(ctx context.Context, p *pass) (core.Observation, error) {
 	for _, step := range []func(context.Context) error{p.discover, p.list, p.fetch} {
 		if err := step(ctx); err != nil {
 			return core.Observation{}, c.fault(ctx, err)
@@ -47,9 +58,11 @@ type pass struct {
 	api        *served
 	specs      map[core.SpecID]core.Spec
 	namespaces map[string]bool // that the rendering has
+	toApply    bool            // what does not exist is not asked about
 
 	mu      sync.Mutex
 	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
+	absent  map[core.ObjectID]bool           // what surely does not exist
 	refused map[core.ObjectID]string         // what could not be read, and why
 	marked  map[core.ObjectID]map[string]any // all that carries our label
 
@@ -57,6 +70,7 @@ type pass struct {
 	known    map[core.ObjectID]core.Observed  // need not be asked about
 	expected map[core.ObjectID]map[string]any // what is live of what is expected; nil: does not exist
 	cached   map[core.ObjectID]bool           // live is what a watch said
+	failed   map[core.ObjectID]bool           // could not be applied the last time
 }
 
 func newPass(c *Cluster, r core.Rendering) *pass {
@@ -65,6 +79,7 @@ func newPass(c *Cluster, r core.Rendering) *pass {
 		specs:      map[core.SpecID]core.Spec{},
 		namespaces: map[string]bool{},
 		live:       map[core.ObjectID]map[string]any{},
+		absent:     map[core.ObjectID]bool{},
 		refused:    map[core.ObjectID]string{},
 		marked:     map[core.ObjectID]map[string]any{},
 	}
@@ -103,8 +118,8 @@ func (s *served) has(o core.Object) bool {
 	return err == nil
 }
 
-// fetch reads one by one what the lists did not show: what is not there, or not
-// ours. Namespaces go first: what is in an absent one is absent.
+// fetch reads what the lists did not show: what is not there, or not ours.
+// Namespaces go first: what is in an absent one is absent.
 func (p *pass) fetch(ctx context.Context) error {
 	var first, rest []core.Object
 	for i, o := range slices.Concat(p.r.Objects, p.r.Expects) {
@@ -113,27 +128,28 @@ func (p *pass) fetch(ctx context.Context) error {
 			_, known = p.expected[o.ID]
 		}
 		switch {
-		case known:
+		case known || p.live[o.ID] != nil || !p.api.has(o) || p.misnamed(o) != "":
 		case isNamespace(o):
 			first = append(first, o)
 		default:
 			rest = append(rest, o)
 		}
 	}
-	if err := each(ctx, first, p.fetchOne); err != nil {
+	if err := p.read(ctx, first); err != nil {
 		return err
 	}
-	rest = slices.DeleteFunc(rest, func(o core.Object) bool { return p.comes(o.ID.Namespace) })
-	return each(ctx, rest, p.fetchOne)
+	return p.read(ctx, slices.DeleteFunc(rest, func(o core.Object) bool { return p.comes(o.ID.Namespace) }))
 }
 
-func (p *pass) fetchOne(ctx context.Context, o core.Object) error {
-	p.mu.Lock()
-	_, known := p.live[o.ID]
-	p.mu.Unlock()
-	if known || !p.api.has(o) || p.misnamed(o) != "" {
-		return nil
+// read reads one by one what may exist.
+func (p *pass) read(ctx context.Context, unseen []core.Object) error {
+	if err := p.ruleOut(ctx, unseen); err != nil {
+		return err
 	}
+	return each(ctx, slices.DeleteFunc(unseen, func(o core.Object) bool { return p.absent[o.ID] }), p.readOne)
+}
+
+func (p *pass) readOne(ctx context.Context, o core.Object) error {
 	live, err := p.c.Get(ctx, o.Fields)
 	reason, refused := "", false
 	if err != nil {
@@ -148,6 +164,8 @@ func (p *pass) fetchOne(ctx context.Context, o core.Object) error {
 		p.refused[o.ID] = reason
 	case live != nil:
 		p.live[o.ID] = live
+	default:
+		p.absent[o.ID] = true
 	}
 	return nil
 }
@@ -168,7 +186,8 @@ func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 			continue
 		}
 		observed[i] = p.look(o, p.live[o.ID])
-		if observed[i].Unchecked == "" && observed[i].Blocked == "" {
+		unasked := p.toApply && p.absent[o.ID] && !p.failed[o.ID]
+		if observed[i].Unchecked == "" && observed[i].Blocked == "" && !unasked {
 			ask = append(ask, &observed[i])
 		}
 	}

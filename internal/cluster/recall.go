@@ -126,6 +126,7 @@ func (w *Watched) recollect(p *pass) ([]resource, error) {
 			lists = append(lists, r)
 		}
 	}
+	p.failed = maps.Clone(w.memory.failed)
 	budget := verifiedPerPass
 	for _, o := range p.r.Objects {
 		if r := w.record(o); r != nil {

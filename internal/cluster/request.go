@@ -37,7 +37,7 @@ const noVersion = "1"
 // are an error for which Conflicts is not empty.
 func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
 	after, err := c.send(ctx, manifest, opts)
-	if err != nil || opts.DryRun {
+	if opts.DryRun {
 		return after, err
 	}
 	c.mu.Lock()
@@ -46,7 +46,7 @@ func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts Apply
 	if applied != nil {
 		applied(manifest, after)
 	}
-	return after, nil
+	return after, err
 }
 
 func (c *Cluster) send(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {

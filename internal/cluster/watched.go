@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -72,9 +73,20 @@ func (w *Watched) Wait() { w.running.Wait() }
 // Observe is Cluster.Observe from memory: the server is asked only about what
 // changed since it was last asked, and what is new.
 func (w *Watched) Observe(ctx context.Context, r core.Rendering) (core.Observation, error) {
+	return w.observe(ctx, newPass(w.c, r))
+}
+
+// ObserveToApply is Cluster.ObserveToApply from memory. What could not be applied
+// the last time is asked about.
+func (w *Watched) ObserveToApply(ctx context.Context, r core.Rendering) (core.Observation, error) {
+	p := newPass(w.c, r)
+	p.toApply = true
+	return w.observe(ctx, p)
+}
+
+func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error) {
 	w.passing.Lock()
 	defer w.passing.Unlock()
-	p := newPass(w.c, r)
 	p.known, p.expected, p.cached = map[core.ObjectID]core.Observed{}, map[core.ObjectID]map[string]any{}, map[core.ObjectID]bool{}
 	for _, step := range []func(context.Context, *pass) error{w.discover, w.follow, w.recall} {
 		if err := step(ctx, p); err != nil {
@@ -164,7 +176,7 @@ func (w *Watched) expectKinds(api *served) {
 	})
 }
 
-// applied is told of each object that was really applied.
+// applied is told of each object that was really applied, or could not be.
 func (w *Watched) applied(manifest, after map[string]any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,6 +199,7 @@ func (w *Watched) remember(p *pass, objects []core.Observed) {
 			r.full, r.seen = nil, false
 		}
 	}
+	maps.DeleteFunc(w.memory.failed, func(id core.ObjectID, _ bool) bool { return w.memory.sent[id].manifest == digest{} })
 }
 
 // record is what the watch of its kind knows of an object, or nil.

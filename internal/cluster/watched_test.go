@@ -37,7 +37,7 @@ func newWatcher(t *testing.T, every time.Duration, change ...func(*rest.Config))
 // pass observes, plans and applies, as the daemon does, and returns the plan.
 func (w *watcher) pass(t *testing.T, r core.Rendering) (core.Plan, error) {
 	t.Helper()
-	seen, err := w.view.Observe(t.Context(), r)
+	seen, err := w.view.ObserveToApply(t.Context(), r)
 	if err != nil {
 		return core.Plan{}, err
 	}

@@ -214,8 +214,9 @@ type Conflict struct {
 	Since     time.Time `json:"since,omitzero"`
 }
 
-// An Observed is one object as wanted and as the live cluster has it. Exactly
-// one of Predicted, Unchecked and Blocked tells the outcome of the dry-run.
+// An Observed is one object as wanted and as the live cluster has it. At most
+// one of Predicted, Unchecked and Blocked tells the outcome of the dry-run; none
+// does if it does not exist and will be asked for by applying it.
 type Observed struct {
 	Object    Object
 	Spec      Spec

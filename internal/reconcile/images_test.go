@@ -67,6 +67,11 @@ func (h *house) Observe(_ context.Context, want core.Rendering) (core.Observatio
 	return seen, nil
 }
 
+func (h *house) ObserveToApply(ctx context.Context, want core.Rendering) (core.Observation, error) {
+	h.say("to apply")
+	return h.Observe(ctx, want)
+}
+
 func (h *house) Apply(context.Context, core.Plan) (core.Result, error) {
 	h.say("apply")
 	return core.Result{}, nil
@@ -84,7 +89,7 @@ func TestRefusedImage(t *testing.T) {
 	if err != nil || len(rep.Problems) != 1 {
 		t.Fatalf("%v, problems %v", err, rep.Problems)
 	}
-	want := []string{"pin new by the policy of new", "observe old recalled by old", "look again at old recalled by old by the policy of new", "keep", "apply"}
+	want := []string{"pin new by the policy of new", "to apply", "observe old recalled by old", "look again at old recalled by old by the policy of new", "keep", "apply"}
 	if diff := cmp.Diff(want, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -122,5 +127,19 @@ func TestProposedImage(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"pin head by the policy of base", "observe base recalled by base"}, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestApprovedIsAskedAbout proves that only a pass which nobody approved leaves
+// out questions: an approval is bound to the answers.
+func TestApprovedIsAskedAbout(t *testing.T) {
+	for approved, want := range map[string]string{"": "to apply", "some hash": "observe new"} {
+		h := &house{}
+		r := h.reconciler()
+		r.Images, r.Approved = nil, approved
+		_, _ = r.Apply(t.Context(), core.Tree{Revision: core.Revision{Commit: "new"}})
+		if len(h.said) == 0 || h.said[0] != want {
+			t.Errorf("approved %q: %q; want %q first", approved, h.said, want)
+		}
 	}
 }

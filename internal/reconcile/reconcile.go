@@ -57,7 +57,13 @@ type Images interface {
 
 // Cluster sees what the live cluster makes of a rendering.
 type Cluster interface {
+	// Observe asks about every object.
 	Observe(ctx context.Context, want core.Rendering) (core.Observation, error)
+
+	// ObserveToApply leaves the questions out that an apply right after it answers.
+	// A plan made of either has the same hash, unless something that it creates
+	// would be refused.
+	ObserveToApply(ctx context.Context, want core.Rendering) (core.Observation, error)
 }
 
 // Applier makes a plan true.
@@ -108,7 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageRender, err)
 	}
-	plan, now, err := r.plan(ctx, tree, before, &rep)
+	plan, now, err := r.plan(ctx, tree, before, r.observeToApply(), &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -129,7 +135,7 @@ func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, err
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
 	before, err := r.before(ctx, &rep)
 	if err == nil {
-		_, _, err = r.plan(ctx, tree, before, &rep)
+		_, _, err = r.plan(ctx, tree, before, r.Cluster.Observe, &rep)
 	}
 	return rep, err
 }
@@ -140,7 +146,7 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
 	before, err := r.renderAgreed(ctx, tree)
 	if err == nil {
-		_, _, err = r.plan(ctx, tree, before, &rep)
+		_, _, err = r.plan(ctx, tree, before, r.Cluster.Observe, &rep)
 	}
 	return rep, err
 }
@@ -149,7 +155,7 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 // remembers nothing.
 func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	plan, _, err := r.plan(ctx, tree, core.Rendering{}, &rep)
+	plan, _, err := r.plan(ctx, tree, core.Rendering{}, r.observeToApply(), &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -158,10 +164,22 @@ func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, er
 	return rep, err
 }
 
+// observe is one of the ways to observe of a Cluster.
+type observe = func(ctx context.Context, want core.Rendering) (core.Observation, error)
+
+// observeToApply is how a pass observes that applies. What a person approved was
+// asked about as a whole, and so is what must turn out to be the same.
+func (r *Reconciler) observeToApply() observe {
+	if r.Approved != "" {
+		return r.Cluster.Observe
+	}
+	return r.Cluster.ObserveToApply
+}
+
 // plan renders, observes and compares, and writes what it finds into rep: what
 // the step from before to tree causes, and what had drifted before it. It returns
 // both as the one plan to apply, and what is in force once that is done.
-func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, rep *core.Report) (core.Plan, lastGood, error) {
+func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, look observe, rep *core.Report) (core.Plan, lastGood, error) {
 	good, err := r.Renderer.Render(ctx, tree)
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageRender, err)
@@ -171,7 +189,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	}
 	rep.Problems = good.Problems
 	want := keepLastGood(good, before)
-	seen, err := r.Cluster.Observe(ctx, want)
+	seen, err := look(ctx, want)
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
 	}

@@ -47,6 +47,10 @@ func (r *repo) Observe(_ context.Context, want core.Rendering) (core.Observation
 	return core.Observation{}, nil
 }
 
+func (r *repo) ObserveToApply(ctx context.Context, want core.Rendering) (core.Observation, error) {
+	return r.Observe(ctx, want)
+}
+
 func (r *repo) Apply(context.Context, core.Plan) (core.Result, error) { return core.Result{}, nil }
 
 func (r *repo) Report(_ context.Context, rep core.Report) error { r.faults = rep.Errors; return nil }
