@@ -75,6 +75,8 @@ var charters = []charter{
 		why: "servers that are fetched from do not use our code"},
 	{pkg: "test/lab", direct: []string{own + "/internal"},
 		why: "people who write an infra repo do not use our code"},
+	{pkg: "test/sigstore", direct: []string{own},
+		why: "what signs must not contain what judges"},
 	{pkg: "test/forge", direct: []string{own + "/internal/reconcile", own + "/internal/report"},
 		why: "a server must not know its client's reasons"},
 	{pkg: "cmd/reconciler", direct: []string{cue, gogit, client, runtime, cosign},

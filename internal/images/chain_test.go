@@ -70,9 +70,16 @@ func (a *authority) sign(w *world, it name.Digest, subject, issuer string) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: []pkix.Extension{{Id: []int{1, 3, 6, 1, 4, 1, 57264, 1, 1}, Value: []byte(issuer)}},
 	}, a.intermediate, key.Public(), a.key))(t)
-	leaf := must(x509.ParseCertificate(der))(t)
+	w.attachLogged(it, must(x509.ParseCertificate(der))(t), key, a.VirtualSigstore, a.intermediate, a.root)
+}
+
+// attachLogged attaches a signature by the key of a certificate, with the entry of
+// a log, made now.
+func (w *world) attachLogged(it name.Digest, leaf *x509.Certificate, key *ecdsa.PrivateKey, log *ca.VirtualSigstore, chain ...*x509.Certificate) {
+	w.t.Helper()
+	t := w.t
 	leafPEM := must(cryptoutils.MarshalCertificateToPEM(leaf))(t)
-	chainPEM := must(cryptoutils.MarshalCertificatesToPEM([]*x509.Certificate{a.intermediate, a.root}))(t)
+	chainPEM := must(cryptoutils.MarshalCertificatesToPEM(chain))(t)
 	body := claim(t, it)
 	sig := must(must(signature.LoadECDSASigner(key, crypto.SHA256))(t).SignMessage(bytes.NewReader(body)))(t)
 	sum := sha256.Sum256(body)
@@ -80,9 +87,9 @@ func (a *authority) sign(w *world, it name.Digest, subject, issuer string) {
 		"data":      map[string]any{"hash": map[string]any{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])}},
 		"signature": map[string]any{"content": sig, "publicKey": map[string]any{"content": leafPEM}},
 	}}))(t)
-	p := tlog.RekorPayload{Body: base64.StdEncoding.EncodeToString(entry), IntegratedTime: time.Now().Unix(), LogID: must(a.RekorLogID())(t)}
+	p := tlog.RekorPayload{Body: base64.StdEncoding.EncodeToString(entry), IntegratedTime: time.Now().Unix(), LogID: must(log.RekorLogID())(t)}
 	w.attach(it, must(static.NewSignature(body, base64.StdEncoding.EncodeToString(sig), static.WithCertChain(leafPEM, chainPEM),
-		static.WithBundle(&cbundle.RekorBundle{SignedEntryTimestamp: must(a.RekorSignPayload(p))(t), Payload: cbundle.RekorPayload{
+		static.WithBundle(&cbundle.RekorBundle{SignedEntryTimestamp: must(log.RekorSignPayload(p))(t), Payload: cbundle.RekorPayload{
 			Body: p.Body, IntegratedTime: p.IntegratedTime, LogIndex: p.LogIndex, LogID: p.LogID}})))(t))
 }
 

@@ -16,13 +16,14 @@ type Use struct {
 	Pos    core.Pos // of the spec
 	Path   string   // such as .spec.template.spec.containers[0].image
 	Image  string   // as written; empty if the field holds no text
-	Guess  bool     // looks like an image, in a place that the policy does not declare
+	Guess  bool     // looks like an image, in a place that the policy does not declare; without Path: has one fetched
 }
 
 // Find returns every use of an image, in the order of the objects. Images are
 // where a pod has them (containers, initContainers, ephemeralContainers, image
 // volumes), at any depth of any kind, and where fields says that custom resources
-// have them. A field named image of a custom resource that is neither is a Guess.
+// have them. A field named image of a custom resource that is neither is a Guess,
+// and so is an object of fetchers that fields does not speak of.
 func Find(objects []core.Object, fields []core.ImageField) []Use {
 	var uses []Use
 	for _, o := range objects {
@@ -31,8 +32,28 @@ func Find(objects []core.Object, fields []core.ImageField) []Use {
 			return image
 		}}
 		w.value(o.Fields, "", "")
+		if slices.Contains(fetchers, kindOf(o.ID)) && len(w.paths) == 0 {
+			uses = append(uses, Use{Object: o.ID, Spec: o.Spec, Pos: o.Pos, Guess: true})
+		}
 	}
 	return uses
+}
+
+// fetchers are the kinds that have another controller fetch a chart or a
+// repository and run what is in it: images that no object here names.
+var fetchers = []string{
+	"HelmRelease.helm.toolkit.fluxcd.io", "Kustomization.kustomize.toolkit.fluxcd.io",
+	"Application.argoproj.io", "ApplicationSet.argoproj.io",
+	"HelmChart.helm.cattle.io", "HelmChartConfig.helm.cattle.io", "GitRepo.fleet.cattle.io", "Bundle.fleet.cattle.io",
+	"HelmChartProxy.addons.cluster.x-k8s.io",
+}
+
+// kindOf is Kind or Kind.group, as core.ImageField has it.
+func kindOf(id core.ObjectID) string {
+	if id.Group == "" {
+		return id.Kind
+	}
+	return id.Kind + "." + id.Group
 }
 
 // rewrite returns a copy of an object that names the images of pins by what they
@@ -56,10 +77,7 @@ func custom(group string) bool {
 // declared returns the paths that hold images of an object's kind, in the form
 // of walker.value's generic path.
 func declared(id core.ObjectID, fields []core.ImageField) map[string]bool {
-	kind := id.Kind
-	if id.Group != "" {
-		kind += "." + id.Group
-	}
+	kind := kindOf(id)
 	paths := make(map[string]bool)
 	for _, f := range fields {
 		for _, p := range f.Paths {

@@ -12,7 +12,8 @@ import (
 // TestFind covers every place where an image hides (76), and that a rewrite
 // reaches them all without touching the object that it was made from.
 func TestFind(t *testing.T) {
-	fields := []core.ImageField{{Kind: "Train.ai.example", Paths: []string{"spec.workers[*].runtime", "spec.image"}}}
+	fields := []core.ImageField{{Kind: "Train.ai.example", Paths: []string{"spec.workers[*].runtime", "spec.image"}},
+		{Kind: "Catalog", Paths: []string{"data.notebook"}}, {Kind: "HelmChart.helm.cattle.io", Paths: []string{"spec.set.image"}}}
 	for _, tc := range []struct {
 		name, group, kind, fields string
 		want                      []string // path=image, ? for a guess
@@ -32,6 +33,9 @@ spec:
 		{"declared", "ai.example", "Train", `{spec: {image: a, workers: [{runtime: b}, {runtime: 7}]}}`,
 			[]string{".spec.image=a", ".spec.workers[0].runtime=b", ".spec.workers[1].runtime="}},
 		{"not declared", "ai.example", "Serve", `{spec: {image: a}}`, []string{"?.spec.image=a"}},
+		{"declared in a kind of Kubernetes itself", "", "Catalog", `{data: {notebook: a, note: b}}`, []string{".data.notebook=a"}},
+		{"chart", "helm.toolkit.fluxcd.io", "HelmRelease", `{spec: {chart: {spec: {chart: mlflow}}}}`, []string{"?="}},
+		{"chart whose images are declared", "helm.cattle.io", "HelmChart", `{spec: {set: {image: a}, chart: mlflow}}`, []string{".spec.set.image=a"}},
 		{"no image", "", "ConfigMap", `{data: {image: a, containers: b}}`, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

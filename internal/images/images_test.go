@@ -97,6 +97,22 @@ func TestResolve(t *testing.T) {
 			w.keylessBundle(person{vs, "eve@lab.example", issuer}, it, it, signPredicate)
 			return allOf(imgbot.signer())
 		}, refused: "no valid signature"},
+		{name: "keyless, log of the second version", prepare: func(w *world, it name.Digest) core.ImageRule {
+			w.keylessBundleV2(imgbot, it, it, vs)
+			return allOf(imgbot.signer())
+		}},
+		{name: "69 no time, log of the second version", prepare: func(w *world, it name.Digest) core.ImageRule {
+			w.keylessBundleV2(imgbot, it, it)
+			return allOf(imgbot.signer())
+		}, refused: "no valid signature"},
+		{name: "69 time of an authority that nobody pinned", prepare: func(w *world, it name.Digest) core.ImageRule {
+			w.keylessBundleV2(imgbot, it, it, foreign)
+			return allOf(imgbot.signer())
+		}, refused: "no valid signature"},
+		{name: "69 log of the second version of another Sigstore", prepare: func(w *world, it name.Digest) core.ImageRule {
+			w.keylessBundleV2(person{foreign, imgbot.subject, issuer}, it, it, vs)
+			return allOf(imgbot.signer())
+		}, refused: "no valid signature"},
 		{name: "69 another Sigstore", prepare: func(w *world, it name.Digest) core.ImageRule {
 			w.keyless(person{foreign, imgbot.subject, issuer}, it, it, it, now)
 			return allOf(imgbot.signer())

@@ -163,13 +163,22 @@ func (a *artifact) bundle(ctx context.Context, co *cosign.CheckOpts, predicate s
 		if envelope == nil || statementType(envelope.GetPayload()) != predicate {
 			continue
 		}
-		if _, err := cosign.VerifyNewBundle(ctx, co, verify.WithArtifactDigest(a.hash.Algorithm, sum), b); err != nil {
+		if _, err := cosign.VerifyNewBundle(ctx, timed(co, b), verify.WithArtifactDigest(a.hash.Algorithm, sum), b); err != nil {
 			reason = oneLine(fmt.Errorf("bundle: %w", err))
 			continue
 		}
 		return nil
 	}
 	return reason
+}
+
+// timed asks for the time of a bundle where it has one: from authorities of the
+// trusted root if it brings timestamps (RFC 3161), as with logs that say none
+// themselves (Rekor v2), else from the log.
+func timed(co *cosign.CheckOpts, b *bundle.Bundle) *cosign.CheckOpts {
+	options := *co
+	options.UseSignedTimestamps = len(b.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()) > 0
+	return &options
 }
 
 // predicateOf returns the predicate type of the statement in a DSSE envelope.

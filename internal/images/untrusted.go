@@ -31,7 +31,7 @@ func (v *Verifier) Untrusted(ctx context.Context, policy core.Tree, seen []core.
 		out := verdicts[u.Image]
 		switch {
 		case u.Guess:
-			reasons[u.Object] = append(reasons[u.Object], fmt.Sprintf("the policy does not declare %s (%q), so that it would not be verified", u.Path, u.Image))
+			reasons[u.Object] = append(reasons[u.Object], u.guess())
 		case out == nil || out.unanswered:
 			continue
 		case out.refusal != nil:

@@ -140,9 +140,16 @@ func (u Use) refused(v verdict) core.Problem {
 	return u.problem(fmt.Sprintf("image %q of %s (%s) %s", u.Image, u.Object, u.Path, v.refusal))
 }
 
-func (u Use) undeclared() core.Problem {
-	return u.problem(fmt.Sprintf("%s of %s looks like an image (%q) and would not be verified; add the path under images.fields of the policy, as a field of %s",
-		u.Path, u.Object, u.Image, u.Object.Kind))
+func (u Use) undeclared() core.Problem { return u.problem(u.guess()) }
+
+// guess says what is wrong with an image that nobody looks at.
+func (u Use) guess() string {
+	if u.Path == "" {
+		return fmt.Sprintf("%s has a controller fetch what it runs, and no image of that would be verified; render the objects themselves, or name the fields that hold its images under images.fields of the policy, as fields of %s",
+			u.Object, kindOf(u.Object))
+	}
+	return fmt.Sprintf("%s of %s looks like an image (%q) and would not be verified; add the path under images.fields of the policy, as a field of %s",
+		u.Path, u.Object, u.Image, kindOf(u.Object))
 }
 
 // judge resolves one image and asks for what its rule needs.

@@ -204,18 +204,44 @@ func rekorBundle(t *testing.T, vs *ca.VirtualSigstore, entry *tlog.Entry) *cbund
 func (w *world) keylessBundle(p person, about, to name.Digest, predicate string) {
 	w.t.Helper()
 	entity := must(p.vs.AttestAtTime(p.subject, p.issuer, statement(w.t, about, predicate), time.Now(), true))(w.t)
-	cert := must(entity.VerificationContent())(w.t).Certificate()
-	content := must(entity.SignatureContent())(w.t)
-	raw := content.EnvelopeContent().RawEnvelope()
 	var entries []*protorekor.TransparencyLogEntry
 	for _, e := range must(entity.TlogEntries())(w.t) {
 		entries = append(entries, logEntry(w.t, p.vs, e))
 	}
+	w.attachBundle(entity, entries, nil, to, predicate)
+}
+
+// keylessBundleV2 is keylessBundle with a log that says no time (Rekor v2), and
+// timestamps of authorities in its place.
+func (w *world) keylessBundleV2(p person, about, to name.Digest, by ...*ca.VirtualSigstore) {
+	w.t.Helper()
+	entity := must(p.vs.AttestHashedRekordV2(p.subject, p.issuer, statement(w.t, about, signPredicate)))(w.t)
+	var entries []*protorekor.TransparencyLogEntry
+	for _, e := range must(entity.TlogEntries())(w.t) {
+		entry := e.TransparencyLogEntry()
+		entry.IntegratedTime = 0
+		entries = append(entries, entry)
+	}
+	var stamps []*protocommon.RFC3161SignedTimestamp
+	for _, vs := range by {
+		content := must(entity.SignatureContent())(w.t)
+		stamps = append(stamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: must(vs.TimestampResponse(content.Signature()))(w.t)})
+	}
+	w.attachBundle(entity, entries, stamps, to, signPredicate)
+}
+
+// attachBundle attaches an entity with the entries of a log and timestamps.
+func (w *world) attachBundle(entity *ca.TestEntity, entries []*protorekor.TransparencyLogEntry, stamps []*protocommon.RFC3161SignedTimestamp, to name.Digest, predicate string) {
+	w.t.Helper()
+	cert := must(entity.VerificationContent())(w.t).Certificate()
+	content := must(entity.SignatureContent())(w.t)
+	raw := content.EnvelopeContent().RawEnvelope()
 	pb := &protobundle.Bundle{
 		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
 		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content:     &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: cert.Raw}},
-			TlogEntries: entries,
+			Content:                   &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: cert.Raw}},
+			TlogEntries:               entries,
+			TimestampVerificationData: &protobundle.TimestampVerificationData{Rfc3161Timestamps: stamps},
 		},
 		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
 			Payload: must(raw.DecodeB64Payload())(w.t), PayloadType: raw.PayloadType,

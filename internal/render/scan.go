@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -109,6 +110,10 @@ func (rp *repo) add(name string) {
 	}
 }
 
+// lfsPointer is how a file begins that stands for another one, kept elsewhere
+// (git-lfs, docs/spec.md).
+const lfsPointer = "version https://git-lfs.github.com/spec/"
+
 // read returns the bytes of a file, or what is wrong with it as text.
 func (rp *repo) read(name string) ([]byte, *core.Problem) {
 	bad := func(format string, args ...any) ([]byte, *core.Problem) {
@@ -129,6 +134,9 @@ func (rp *repo) read(name string) ([]byte, *core.Problem) {
 		return bad("cannot be read: %v", rootCause(err))
 	case int64(len(src)) > rp.limits.FileBytes:
 		return bad("has more than %d bytes, which is the limit: split it", rp.limits.FileBytes)
+	}
+	if bytes.HasPrefix(src, []byte(lfsPointer)) {
+		return bad("is a Git LFS pointer, not the file: what counts is what git itself holds, and nothing is fetched from elsewhere; put the file into git (git lfs untrack, git add --renormalize)")
 	}
 	if at := invalidUTF8(src); at >= 0 {
 		p := problem(posOf(name, src, at), "byte 0x%02x is not UTF-8; save the file as UTF-8", src[at])

@@ -25,6 +25,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"google.golang.org/protobuf/proto"
+
+	"prumo.dev/prumo/test/sigstore"
 )
 
 const (
@@ -37,6 +39,8 @@ const (
 type gitsign struct {
 	t               testing.TB
 	stack           *ca.VirtualSigstore
+	fulcio          *sigstore.Fulcio // makes the certificates; nil: the stack does, and no log sees them
+	seenBy          *sigstore.Fulcio // whose log sees them
 	issuer, subject string
 	payload         func([]byte) []byte // what is signed in place of the commit
 	logged          time.Duration       // when the log says that it was, from now
@@ -74,7 +78,14 @@ func (g *gitsign) root(requireSCT bool) string {
 		log.ID, err = hex.DecodeString(id) // the stack has it in digits
 		g.must(err)
 	}
-	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, g.stack.FulcioCertificateAuthorities(), g.stack.CTLogs(), nil, logs)
+	authorities, ctLogs := g.stack.FulcioCertificateAuthorities(), g.stack.CTLogs()
+	if g.fulcio != nil {
+		var err error
+		authorities = []root.CertificateAuthority{g.fulcio.Authority()}
+		ctLogs, err = g.fulcio.CTLogs()
+		g.must(err)
+	}
+	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, authorities, ctLogs, nil, logs)
 	g.must(err)
 	text, err := r.MarshalJSON()
 	g.must(err)
@@ -87,8 +98,7 @@ func (g *gitsign) sign(payload []byte) string {
 	g.must(err)
 	sd, err := protocol.NewSignedData(eci)
 	g.must(err)
-	cert, private, err := g.stack.GenerateLeafCert(g.subject, g.issuer)
-	g.must(err)
+	cert, private := g.leaf()
 	g.must(sd.AddSignerInfo([]*x509.Certificate{cert}, private.(crypto.Signer)))
 	sd.EncapContentInfo.EContent = asn1.RawValue{} // detached
 	signer := &sd.SignerInfos[0]
@@ -108,6 +118,19 @@ func (g *gitsign) sign(payload []byte) string {
 	der, err := sd.ContentInfoDER()
 	g.must(err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: armorCMS, Bytes: der}))
+}
+
+// leaf makes a certificate.
+func (g *gitsign) leaf() (*x509.Certificate, crypto.PrivateKey) {
+	g.t.Helper()
+	if g.fulcio != nil {
+		cert, private, err := g.fulcio.Leaf(g.subject, g.issuer, g.seenBy)
+		g.must(err)
+		return cert, private
+	}
+	cert, private, err := g.stack.GenerateLeafCert(g.subject, g.issuer)
+	g.must(err)
+	return cert, private
 }
 
 // attach adds a log entry to the unsigned attributes.
@@ -189,6 +212,35 @@ func TestKeyless(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if code, found := g.verdict(tt.anchor); code != tt.code || !strings.Contains(found, tt.found) {
 				t.Errorf("got %s: %s; want %s for %q", code, found, tt.code, tt.found)
+			}
+		})
+	}
+}
+
+// TestKeylessSCT wants the log of the authority to have seen the certificate.
+func TestKeylessSCT(t *testing.T) {
+	newFulcio := func() *sigstore.Fulcio {
+		f, err := sigstore.NewFulcio()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, tt := range []struct {
+		name   string
+		seenBy func(own *sigstore.Fulcio) *sigstore.Fulcio
+		code   string
+	}{
+		{"seen by its log", func(own *sigstore.Fulcio) *sigstore.Fulcio { return own }, ""},
+		{"seen by nobody", func(*sigstore.Fulcio) *sigstore.Fulcio { return nil }, CodeKeyless},
+		{"seen by another log", func(*sigstore.Fulcio) *sigstore.Fulcio { return newFulcio() }, CodeKeyless},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGitsign(t)
+			g.fulcio = newFulcio()
+			g.seenBy = tt.seenBy(g.fulcio)
+			if code, found := g.verdict(g.root(true)); code != tt.code {
+				t.Errorf("got %s: %s; want %q", code, found, tt.code)
 			}
 		})
 	}

@@ -27,6 +27,7 @@ type key struct {
 	openpgp   []byte        // binary certificate; read anew for each check, see openpgp.go
 	keyless   identity      // in place of a key
 	ids       []string      // what a signature may name it by: see sshID, caID, pgpID and identity
+	purposes  []string      // SSH namespaces that it is for; nil: not limited
 	notBefore time.Time
 	notAfter  time.Time
 }
@@ -68,12 +69,15 @@ func (d *decoder) principals(n *yaml.Node, what string, known ...string) (map[st
 
 // key reads one key into the ring.
 func (d *decoder) key(n *yaml.Node, owner string, ring keyring) {
-	f := d.fields(n, "a key of "+owner, "ssh", "sshCA", "openpgp", "keyless", "notBefore", "notAfter")
+	f := d.fields(n, "a key of "+owner, "ssh", "sshCA", "openpgp", "keyless", "namespaces", "notBefore", "notAfter")
 	k := &key{owner: owner}
 	if !d.material(n, f, k) {
 		return
 	}
 	d.validity(f, k)
+	if n := f["namespaces"]; n != nil {
+		d.namespaces(n, k)
+	}
 	for _, id := range k.ids {
 		if other := ring[id]; other != nil {
 			d.fail(n, "the key %s is listed twice, for %s and %s; a key belongs to one principal and is listed once", k.name, other.owner, owner)
@@ -117,6 +121,25 @@ func (d *decoder) material(n *yaml.Node, f map[string]*yaml.Node, k *key) bool {
 		return ok
 	}
 	return true
+}
+
+// namespaces reads what an SSH key is for, as allowed_signers has it, without
+// patterns. A key that is not for git is in the policy to be told apart: whoever
+// signs a commit with it hears why it does not count.
+func (d *decoder) namespaces(n *yaml.Node, k *key) {
+	if k.ssh == nil {
+		d.fail(n, "only SSH signatures have namespaces; leave them out for other keys")
+	}
+	for _, item := range d.list(n, "namespaces") {
+		name := d.text(item, "a namespace")
+		if name == "" || strings.ContainsAny(name, "*?!, ") || !plainPath(name) {
+			d.fail(item, "%q is no namespace; write one as ssh-keygen -n has it, such as %s: no patterns", name, namespace)
+		}
+		k.purposes = append(k.purposes, name)
+	}
+	if len(k.purposes) == 0 {
+		d.fail(n, "namespaces is empty: the key would be for nothing; leave it out, or write [%s]", namespace)
+	}
 }
 
 func (d *decoder) validity(f map[string]*yaml.Node, k *key) {

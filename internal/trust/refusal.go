@@ -105,6 +105,15 @@ func unknownKey(name string, where string) *core.Refusal {
 	}
 }
 
+func otherPurpose(k *key, where string) *core.Refusal {
+	return &core.Refusal{
+		Code:   CodeNamespace,
+		Found:  fmt.Sprintf("the key %s is not for commits: %s has it for the namespaces %s", k.name, where, strings.Join(k.purposes, ", ")),
+		Needed: "a key that is for git",
+		Remedy: "sign with a key that is for git and " + resign + "; or have a root principal add " + namespace + " to the key's namespaces",
+	}
+}
+
 func expiredKey(name, why string) *core.Refusal {
 	return &core.Refusal{
 		Code:   CodeKeyExpired,

@@ -262,6 +262,12 @@ func signatureAttacks(t *testing.T) []attack {
 			return "", w.chain(w.intro, "ana", w.files)
 		}, CodeKeyRevoked},
 		as(7, "signed for files", CodeNamespace, forFiles),
+		{8, "key that is for files", func(w *world) (string, string) {
+			ana := w.people["ana"]
+			ana.policy = ana.entry() + ", namespaces: [file]"
+			*w = *newWorld(w.t, map[string]signer{"ana": ana})
+			return "", w.chain(w.intro, "ana", w.files.with("nodes/a.yaml", "2\n"))
+		}, CodeNamespace},
 		as(10, "security key, not touched", CodeSignature, securityKey(t, 0)),
 		as(11, "RSA with SHA-1", CodeWeak, sha1RSA),
 		rearmed(11, "SHA-1 digest", CodeWeak, edit(t, func(w *wire) { w.Hash = "sha1" })),
@@ -484,6 +490,18 @@ func policyAttacks() []attack {
 }
 
 func approvalAttacks() []attack {
+	// teleport is a commit of another branch, with all approvals that it needs
+	// there, that somebody puts on this one.
+	teleport := func(dir string) func(w *world) (string, string) {
+		return func(w *world) (string, string) {
+			*w = *council(w.t)
+			of := w.chain(w.intro, "ana", w.files.with(dir+"/x", "x"))
+			w.approve(approval{by: "cai", of: of, body: func(body string) string {
+				return strings.Replace(body, "heads/main", "heads/dev", 1)
+			}})
+			return "", of
+		}
+	}
 	// in makes a change of a directory of the council's world, and approves it.
 	in := func(n int, name, dir, by string, a approval) attack {
 		return attack{n, name, func(w *world) (string, string) {
@@ -500,6 +518,8 @@ func approvalAttacks() []attack {
 		return func(body string) string { return strings.Replace(body, old, new, 1) }
 	}
 	return []attack{
+		{45, "two people stand behind it, elsewhere", teleport("two"), CodeThreshold},
+		{45, "another person stands behind it, elsewhere", teleport("others"), CodeThreshold},
 		in(46, "another tag of somebody, renamed", "two", "ana", approval{by: "cai", name: "v1.0"}),
 		in(46, "a tag of a tree", "two", "ana", approval{by: "cai", typ: "tree"}),
 		{46, "lightweight", func(w *world) (string, string) {

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"slices"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -58,6 +59,8 @@ func (v *Verifier) identify(ring keyring, where string, pr proof, payload []byte
 		return nil, r
 	}
 	switch {
+	case k.purposes != nil && !slices.Contains(k.purposes, namespace):
+		return nil, otherPurpose(k, where)
 	case now.Before(k.notBefore):
 		return nil, expiredKey(k.name, "its notBefore is "+k.notBefore.UTC().Format(time.RFC3339))
 	case !k.notAfter.IsZero() && !now.Before(k.notAfter):
