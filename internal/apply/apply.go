@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,11 @@ type Options struct {
 	// Wait bounds how long Apply waits for what it applied to become ready, and
 	// for what it deleted to be gone. Zero: it looks once.
 	Wait time.Duration
+
+	// Gate makes what depends on a spec, and the deletion of what it may still
+	// need, wait until that spec is ready: as long as Wait, and else until the next
+	// plan.
+	Gate bool
 
 	// Approved is the hash of a plan that a person approved. Only under that hash
 	// is a Namespace, a CustomResourceDefinition, a PersistentVolume or a
@@ -53,29 +59,36 @@ func (a *Applier) Apply(ctx context.Context, plan core.Plan) (core.Result, error
 type pass struct {
 	cluster  *cluster.Cluster
 	opts     Options
-	changes  []core.Change
+	plan     core.Plan
+	changes  []core.Change // of the plan
 	approved bool
 	outcomes []core.Outcome
-	after    []map[string]any // objects as the server returned them
-	creates  map[string]int   // namespaces that this plan creates, by index of their change
+	after    []map[string]any      // objects as the server returned them
+	creates  map[core.ObjectID]int // what others cannot be without and this plan creates, by index of its change
 	notReady []core.Outcome
+
+	transition  *transition
+	discovering sync.Mutex
+	reading     chan struct{} // bounds reads beside the changes
 }
 
 func newPass(a *Applier, plan core.Plan) *pass {
 	p := &pass{
 		cluster:  a.cluster,
 		opts:     a.opts,
+		plan:     plan,
 		changes:  plan.Changes,
 		approved: plan.Hash != "" && plan.Hash == a.opts.Approved,
 		outcomes: make([]core.Outcome, len(plan.Changes)),
 		after:    make([]map[string]any, len(plan.Changes)),
-		creates:  map[string]int{},
+		creates:  map[core.ObjectID]int{},
+		reading:  make(chan struct{}, concurrency),
 	}
 	for i, c := range plan.Changes {
 		p.outcomes[i] = core.Outcome{ID: c.ID, Spec: c.Spec, Action: cmp.Or(c.Wanted, c.Action)}
 		p.outcomes[i].Status, p.outcomes[i].Reason = untried(c)
-		if c.ID.Group == "" && c.ID.Kind == "Namespace" && c.Live == nil {
-			p.creates[c.ID.Name] = i
+		if id, ok := creates(c); ok {
+			p.creates[id] = i
 		}
 	}
 	return p
@@ -83,18 +96,26 @@ func newPass(a *Applier, plan core.Plan) *pass {
 
 // run applies, waits, and deletes, in this order.
 func (p *pass) run(ctx context.Context) error {
-	for _, stage := range p.stages(core.ActionCreate, core.ActionUpdate, core.ActionAdopt, core.ActionReplace) {
-		if err := p.each(ctx, stage, p.applyOne); err != nil {
-			return err
-		}
-		if err := p.serve(ctx, stage); err != nil {
+	for _, do := range []func(context.Context) error{p.apply, p.ready, p.prune} {
+		if err := do(ctx); err != nil {
 			return err
 		}
 	}
-	if err := p.ready(ctx); err != nil {
-		return err
+	return nil
+}
+
+// apply creates and updates, in the order of the refs.
+func (p *pass) apply(ctx context.Context) error {
+	if len(p.changes) == 0 {
+		return nil
 	}
-	return p.prune(ctx)
+	p.transition = newTransition(p.plan.Before, p.plan.After)
+	g := p.newGraph(refsOf(p.plan.After), core.ActionCreate, core.ActionUpdate, core.ActionAdopt, core.ActionReplace, core.ActionBlocked)
+	g.guardDependents(p.transition, false)
+	if p.opts.Gate {
+		g.gateDependents()
+	}
+	return p.walk(ctx, g, p.applyOne)
 }
 
 // untried says why a change is not even tried; the status is empty if it is.
@@ -117,14 +138,6 @@ func untried(c core.Change) (core.Status, string) {
 		return core.StatusSkipped, "the spec asks to ignore drift"
 	}
 	return "", ""
-}
-
-// each does one thing to the changes of a stage, some at a time. What one object
-// fails of is its outcome; an error is a fault that ends the pass.
-func (p *pass) each(ctx context.Context, stage []int, do func(context.Context, int) error) error {
-	return each(ctx, stage, func(ctx context.Context, i int) error {
-		return p.settle(ctx, i, do(ctx, i))
-	})
 }
 
 // settle writes the outcome of a change that was tried, and returns an error

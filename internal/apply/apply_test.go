@@ -195,13 +195,13 @@ func TestPartialFailure(t *testing.T) {
 	result := w.apply(t, plan)
 	want := []string{
 		"blocked ClusterQueue/unserved blocked", "create ConfigMap/good done", "create Secret/secret failed",
-		"create Service/invalid failed", "delete ConfigMap/old skipped",
+		"create Service/invalid failed", "delete ConfigMap/old blocked",
 	}
 	if diff := cmp.Diff(want, told(result)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for name, part := range map[string]string{
-		"unserved": "does not serve", "invalid": "must be between 1 and 65535", "secret": "withheld", "old": "nothing is deleted while",
+		"unserved": "does not serve", "invalid": "must be between 1 and 65535", "secret": "withheld", "old": "not deleted while",
 	} {
 		if o := outcome(t, result, name); !strings.Contains(o.Reason, part) || strings.Contains(o.Reason, "hunter2") {
 			t.Errorf("%s: %q; want it to say %q, and no secret", name, o.Reason, part)
@@ -282,7 +282,7 @@ func TestObjectsOfANamespaceThatIsNotCreated(t *testing.T) {
 	if diff := cmp.Diff(want, told(result)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if o := outcome(t, result, "a"); !strings.Contains(o.Reason, "namespace "+w.name+" was not created: ") {
+	if o := outcome(t, result, "a"); !strings.Contains(o.Reason, "Namespace/"+w.name+" was not created: ") {
 		t.Errorf("reason %q", o.Reason)
 	}
 }

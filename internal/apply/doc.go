@@ -1,5 +1,11 @@
-// Package apply makes a plan true: stage by stage, one request per object,
-// deletions last, and an outcome for every change whatever happens.
+// Package apply makes a plan true: spec after spec as they refer to each other, one
+// request per object, deletions last, and an outcome for every change whatever
+// happens.
+//
+// The order is a graph of steps (graph.go) that is walked as far as it goes
+// (walk.go): what depends on an object that is not applied, or not ready, waits for
+// the next plan (trouble.go), and what such an object may still need is not deleted
+// (keep.go).
 //
 // Of fluxcd/pkg/ssa it uses the order of kinds and, of its kstatus, the verdict
 // on readiness. It does not use its ResourceManager:

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) { clustertest.Main(m) }
 type world struct {
 	cluster *cluster.Cluster
 	people  dynamic.Interface
-	name    string // of the instance, and of what the test makes
+	name    string         // of the instance, and of what the test makes
+	before  core.Rendering // what was put last
 
 	mu       sync.Mutex
 	requests []string
@@ -90,6 +91,7 @@ func (w *world) plan(t *testing.T, r core.Rendering) core.Plan {
 		t.Fatal(err)
 	}
 	plan := diff.Make(core.Revision{}, o, diff.Options{MaxDelete: 1000})
+	plan.Before, plan.After = w.before, r
 	for i := range plan.Changes { // as for a commit, which is always obeyed
 		plan.Changes[i].Mode = ""
 		if c := &plan.Changes[i]; c.Action == core.ActionHold {
@@ -116,6 +118,7 @@ func (w *world) put(t *testing.T, r core.Rendering) {
 			t.Fatalf("%s: %s %s: %s", o.ID, o.Action, o.Status, o.Reason)
 		}
 	}
+	w.before = r
 }
 
 func gvr(group, resource string) schema.GroupVersionResource {

@@ -13,8 +13,8 @@ import (
 // applyOne does one change that creates or updates.
 func (p *pass) applyOne(ctx context.Context, i int) error {
 	c := p.changes[i]
-	if ns, ok := p.creates[c.ID.Namespace]; ok && p.outcomes[ns].Status != core.StatusDone {
-		p.say(i, core.StatusBlocked, fmt.Sprintf("namespace %s was not created: %s", c.ID.Namespace, p.outcomes[ns].Reason))
+	if missing := p.missing(c.ID); missing != nil {
+		p.say(i, core.StatusBlocked, fmt.Sprintf("%s was not created: %s", missing.ID, missing.Reason))
 		return nil
 	}
 	switch {
@@ -27,6 +27,32 @@ func (p *pass) applyOne(ctx context.Context, i int) error {
 		return p.create(ctx, i, c.Manifest)
 	}
 	return p.send(ctx, i, pinned(c), cluster.ApplyOptions{Force: c.Force})
+}
+
+// creates names what a change brings that others cannot be without: a namespace,
+// or a kind, which has no name.
+func creates(c core.Change) (core.ObjectID, bool) {
+	switch {
+	case c.Live != nil || c.Manifest == nil:
+	case c.ID.Group == "" && c.ID.Kind == "Namespace":
+		return c.ID, true
+	case c.ID.Group == "apiextensions.k8s.io" && c.ID.Kind == "CustomResourceDefinition":
+		group, _, _ := unstructured.NestedString(c.Manifest, "spec", "group")
+		kind, _, _ := unstructured.NestedString(c.Manifest, "spec", "names", "kind")
+		return core.ObjectID{Group: group, Kind: kind}, true
+	}
+	return core.ObjectID{}, false
+}
+
+// missing is the outcome of what an object cannot be without, if this plan was to
+// create it and did not.
+func (p *pass) missing(id core.ObjectID) *core.Outcome {
+	for _, need := range []core.ObjectID{{Kind: "Namespace", Name: id.Namespace}, {Group: id.Group, Kind: id.Kind}} {
+		if i, ok := p.creates[need]; ok && p.outcomes[i].Status != core.StatusDone {
+			return &p.outcomes[i]
+		}
+	}
+	return nil
 }
 
 // pinned is the manifest of a change to an object that exists, bound to that very

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/fluxcd/pkg/ssa"
@@ -22,6 +21,9 @@ var beside = map[string]string{
 	"PersistentVolumeClaim": "ConfigMap",
 }
 
+// isFence holds the kinds that bound the pods of their namespace.
+var isFence = map[string]bool{"ResourceQuota": true, "LimitRange": true, "NetworkPolicy": true}
+
 func makeRanks() map[string]int {
 	ranks := map[string]int{}
 	for i, kind := range ssa.ReconcileOrder.First {
@@ -33,32 +35,34 @@ func makeRanks() map[string]int {
 	for kind, other := range beside {
 		ranks[kind] = ranks[other]
 	}
-	// Definitions are one stage: none needs another, and all others may.
 	for kind := range ranks {
-		if kind == "CustomResourceDefinition" || kind == "Namespace" || kind == "ClusterRole" || strings.HasSuffix(kind, "Class") {
-			ranks[kind] = -len(ssa.ReconcileOrder.First)
+		if kind == "ClusterRole" || strings.HasSuffix(kind, "Class") {
+			ranks[kind] = ranks["ClusterRole"] // none of them needs another
 		}
 	}
 	return ranks
 }
 
-// stages are the changes that are still to be tried and have one of the actions,
-// as indexes into the plan, in the order in which they are applied.
-func (p *pass) stages(actions ...core.Action) [][]int {
-	byRank := map[int][]int{}
-	for i, c := range p.changes {
-		if p.outcomes[i].Status == "" && slices.Contains(actions, c.Action) {
-			byRank[ranks[c.ID.Kind]] = append(byRank[ranks[c.ID.Kind]], i)
-		}
+// isDefinition reports whether other objects need one of a kind to be at all.
+func isDefinition(kind string) bool {
+	return kind == "CustomResourceDefinition" || kind == "Namespace"
+}
+
+// isPassive reports whether nothing runs in objects of a kind: they come before
+// those in which something does, and are ready when they are there.
+func isPassive(kind string) bool { return ranks[kind] <= ranks["LimitRange"] }
+
+// defined names what a definition defines, as uses does. A definition of a kind
+// stands for its API group, which its name tells even where nothing else is known.
+func defined(id core.ObjectID) core.ObjectID {
+	if id.Kind == "CustomResourceDefinition" {
+		_, group, _ := strings.Cut(id.Name, ".")
+		return core.ObjectID{Kind: id.Kind, Name: group}
 	}
-	var order []int
-	for rank := range byRank {
-		order = append(order, rank)
-	}
-	slices.Sort(order)
-	stages := make([][]int, len(order))
-	for i, rank := range order {
-		stages[i] = byRank[rank]
-	}
-	return stages
+	return id
+}
+
+// uses are the definitions that an object cannot be without.
+func uses(id core.ObjectID) []core.ObjectID {
+	return []core.ObjectID{{Kind: "Namespace", Name: id.Namespace}, {Kind: "CustomResourceDefinition", Name: id.Group}}
 }

@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,20 +23,19 @@ var protected = map[string]bool{
 	"CustomResourceDefinition.apiextensions.k8s.io": true,
 }
 
-// prune deletes and releases, in reverse order, if all that should be is there.
+// prune deletes and releases, in reverse order, what nothing may still need.
 func (p *pass) prune(ctx context.Context) error {
-	stages := p.stages(core.ActionDelete, core.ActionRelease)
-	if reason := p.unfinished(); reason != "" {
-		for _, i := range slices.Concat(stages...) {
-			p.say(i, core.StatusSkipped, "nothing is deleted while "+reason)
-		}
+	if err := p.keepNeeded(ctx); err != nil {
+		return err
+	}
+	if len(p.changes) == 0 {
 		return nil
 	}
-	slices.Reverse(stages)
-	for _, stage := range stages {
-		if err := p.each(ctx, stage, p.pruneOne); err != nil {
-			return err
-		}
+	g := p.newGraph(p.transition.refs, core.ActionDelete, core.ActionRelease)
+	g.reverse()
+	g.guardDependents(p.transition, true)
+	if err := p.walk(ctx, g, p.pruneOne); err != nil {
+		return err
 	}
 	for i := range p.changes {
 		if o := p.outcomes[i]; o.Action == core.ActionDelete && o.Status == core.StatusDone && o.Reason != "" {
@@ -45,19 +43,6 @@ func (p *pass) prune(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// unfinished says what keeps prune from starting; empty if nothing does.
-func (p *pass) unfinished() string {
-	for _, o := range p.outcomes {
-		if o.Status == core.StatusFailed || o.Status == core.StatusBlocked {
-			return o.ID.String() + " is not applied"
-		}
-	}
-	if p.opts.Wait > 0 && len(p.notReady) > 0 {
-		return p.notReady[0].ID.String() + " is not ready"
-	}
-	return ""
 }
 
 func (p *pass) pruneOne(ctx context.Context, i int) error {

@@ -16,7 +16,7 @@ import (
 func TestPruneWhatWeCreated(t *testing.T) {
 	w := newWorld(t)
 	service := "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: " + w.name + "}\nspec: {ports: [{port: 80}]}"
-	w.put(t, render(t, w.namespace(), w.configMap("a", "x"), w.configMap("b", "x"), service))
+	w.put(t, of(render(t, w.namespace(), w.configMap("a", "x"), w.configMap("b", "x"), service), "s", core.SpecID{Kind: "Test", Name: "a"}))
 	plan := w.plan(t, render(t, w.namespace(), w.configMap("b", "x")))
 	w.sent()
 	want := []string{"delete ConfigMap/a done", "delete Service/s done"}

@@ -26,11 +26,11 @@ func TestReadiness(t *testing.T) {
 	w.put(t, render(t, w.namespace(), w.configMap("old", "x")))
 	plan := w.plan(t, render(t, w.namespace(), w.deployment()))
 
-	result := w.apply(t, plan, apply.Options{Wait: 200 * time.Millisecond})
+	result := w.apply(t, plan, apply.Options{Wait: 200 * time.Millisecond, Gate: true})
 	if len(result.NotReady) != 1 || result.NotReady[0].ID.Name != "web" || result.NotReady[0].Reason == "" {
 		t.Fatalf("not ready: %+v", result.NotReady)
 	}
-	if o := outcome(t, result, "old"); o.Status != core.StatusSkipped || !strings.Contains(o.Reason, "Deployment.apps/"+w.name+"/web is not ready") {
+	if o := outcome(t, result, "old"); o.Status != core.StatusBlocked || !strings.Contains(o.Reason, "Deployment.apps/"+w.name+"/web is not ready") {
 		t.Errorf("prune: %+v; want it to wait", o)
 	}
 
@@ -42,7 +42,7 @@ func TestReadiness(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	result = w.apply(t, plan, apply.Options{Wait: time.Minute})
+	result = w.apply(t, plan, apply.Options{Wait: time.Minute, Gate: true})
 	if len(result.NotReady) != 0 || outcome(t, result, "old").Status != core.StatusDone {
 		t.Errorf("%+v, not ready %+v; want all done", result.Outcomes, result.NotReady)
 	}

@@ -342,6 +342,11 @@ type Plan struct {
 	Changes   []Change `json:"changes"` // in the order in which they are applied
 	Unchanged int      `json:"unchanged"`
 	Hash      string   `json:"hash"` // hexadecimal SHA-256 of all that is done; what an approval binds to
+
+	// What was in force, and what shall be. Apply orders by their refs and asks
+	// whether what others need is ready; never printed.
+	Before Rendering `json:"-"`
+	After  Rendering `json:"-"`
 }
 
 // Empty reports whether there is nothing to do and nothing to say.

@@ -83,7 +83,7 @@ func TestDaemon(t *testing.T) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{cluster: clustertest.Shared(t)}
+	w := &world{cluster: clustertest.Workloads(t)}
 	ctx := t.Context()
 	if err := w.cluster.AddNodes(ctx, fixtures.Nodes()); err != nil {
 		t.Fatal(err)

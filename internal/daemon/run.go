@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	var watched *cluster.Watched
 	// A pass may go on for a while after ctx ends, and then still needs its view.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	rec, err := Reconciler(cfg, src, Options{Reporter: reports, View: func(c *cluster.Cluster) reconcile.Cluster {
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Gate: true, View: func(c *cluster.Cluster) reconcile.Cluster {
 		watched = c.Watch(watching, time.Duration(cfg.Verify))
 		return watched
 	}})

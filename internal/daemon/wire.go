@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Approved string             // hash of a plan whose held changes are approved
 	Wait     time.Duration      // how long apply waits for readiness
+	Gate     bool               // what depends on a spec waits until that is ready; always with Wait
 	Reporter reconcile.Reporter // told of each pass; nil: nobody
 
 	// View is how passes see the cluster; nil: each asks about everything.
@@ -106,7 +107,7 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 		Renderer: renderer,
 		Images:   verifier,
 		Cluster:  view,
-		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Approved: opts.Approved}),
+		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Gate: opts.Gate || opts.Wait > 0, Approved: opts.Approved}),
 		Reporter: opts.Reporter,
 		Now:      time.Now,
 	}, nil

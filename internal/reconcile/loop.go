@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -29,11 +30,13 @@ const wakeGap = 500 * time.Millisecond
 
 // Run runs passes until ctx ends, and then waits for the one in hand for at most
 // Grace. A pass that fails is tried again after a second, doubling up to the
-// larger of Interval and five minutes, and until then nothing wakes the loop.
+// larger of Interval and five minutes, and until then nothing wakes the loop. One
+// after which a change still waits for another comes again as soon, but within
+// Interval: that something is ready now wakes nobody.
 func (l *Loop) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	failures := 0
+	failures, waiting := 0, 0
 	var started, after time.Time
 	for {
 		woken, ended := l.sleep(ctx, timer, started, failures)
@@ -41,16 +44,14 @@ func (l *Loop) Run(ctx context.Context) {
 			return
 		}
 		started = time.Now()
-		also := !woken || started.Sub(after) >= l.Interval
+		also := !woken && waiting == 0 || started.Sub(after) >= l.Interval
 		if also {
 			after = started
 		}
-		if err := l.once(ctx, also); err != nil && !errors.Is(err, context.Canceled) {
-			failures++
-		} else {
-			failures = 0
-		}
-		timer.Reset(l.wait(failures))
+		rep, err := l.once(ctx, also)
+		failures = count(failures, err != nil && !errors.Is(err, context.Canceled))
+		waiting = count(waiting, rep.Result != nil && slices.ContainsFunc(rep.Result.Outcomes, waits))
+		timer.Reset(l.wait(failures, waiting))
 	}
 }
 
@@ -76,7 +77,7 @@ func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, 
 
 // once runs one pass under a context that outlives ctx by the grace period, and
 // what comes after it, if that is due.
-func (l *Loop) once(ctx context.Context, also bool) error {
+func (l *Loop) once(ctx context.Context, also bool) (core.Report, error) {
 	passCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.Grace, cancel) })
@@ -89,17 +90,28 @@ func (l *Loop) once(ctx context.Context, also bool) error {
 		l.After(passCtx)
 	}
 	if err == nil && len(rep.Errors) > 0 {
-		return errors.New(rep.Errors[0].Msg)
+		err = errors.New(rep.Errors[0].Msg)
 	}
-	return err
+	return rep, err
+}
+
+// count is how often in a row something was so.
+func count(n int, so bool) int {
+	if !so {
+		return 0
+	}
+	return n + 1
 }
 
 // wait returns the time to the next pass, with up to a tenth of jitter so that
 // many daemons do not fall into step.
-func (l *Loop) wait(failures int) time.Duration {
+func (l *Loop) wait(failures, waiting int) time.Duration {
 	d := l.Interval
-	if failures > 0 {
+	switch {
+	case failures > 0:
 		d = min(time.Second<<min(failures-1, 16), max(maxBackoff, l.Interval))
+	case waiting > 0:
+		d = min(time.Second<<min(waiting-1, 16), l.Interval)
 	}
 	return d + rand.N(d/10+1)
 }

@@ -101,3 +101,33 @@ func TestLoopWakes(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopComesBackToWhatWaits proves that a pass after which something waits is
+// followed soon by others, more and more rarely, and then by none before its time.
+func TestLoopComesBackToWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var starts []time.Duration
+		begin := time.Now()
+		waiting := &core.Result{Outcomes: []core.Outcome{{Action: core.ActionCreate, Status: core.StatusBlocked}}}
+		blocked := &core.Result{Outcomes: []core.Outcome{{Action: core.ActionBlocked, Status: core.StatusBlocked}}}
+		loop := &Loop{Interval: 3 * time.Second, Log: slog.New(slog.DiscardHandler),
+			Pass: func(context.Context) (core.Report, error) {
+				starts = append(starts, time.Since(begin))
+				switch len(starts) {
+				case 4:
+					return core.Report{Result: blocked}, nil
+				case 5:
+					cancel()
+				}
+				return core.Report{Result: waiting}, nil
+			}}
+		loop.Run(ctx)
+		want := []time.Duration{0, time.Second, 3 * time.Second, 6 * time.Second, 9 * time.Second}
+		for i, at := range want {
+			if starts[i] < at || starts[i] > at+at/10+1 {
+				t.Errorf("pass %d at %v, want %v", i, starts[i], at)
+			}
+		}
+	})
+}

@@ -199,6 +199,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	}
 	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted})
 	caused, drift := diff.Split(plan, before, want)
+	plan.Before, plan.After = before, want
 	rep.Plan, rep.Drift = &caused, &drift
 	if r.Approved != "" && r.Approved != plan.Hash {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, fmt.Errorf(
@@ -225,9 +226,10 @@ func obey(plan, caused core.Plan) core.Plan {
 	return plan
 }
 
-// remember keeps what was applied when nothing of it failed.
+// remember keeps what was applied when nothing of it failed, and nothing that it
+// asks for waits for something else of it.
 func (r *Reconciler) remember(now lastGood, result core.Result) error {
-	if result.Count(core.StatusFailed) > 0 {
+	if result.Count(core.StatusFailed) > 0 || slices.ContainsFunc(result.Outcomes, waits) {
 		return nil
 	}
 	r.lastGood = now
@@ -235,6 +237,12 @@ func (r *Reconciler) remember(now lastGood, result core.Result) error {
 		return nil
 	}
 	return at(core.StageApply, r.Source.SetApplied(now.Applied))
+}
+
+// waits reports whether a change was not tried for want of another. What the plan
+// says is blocked cannot be helped here.
+func waits(o core.Outcome) bool {
+	return o.Status == core.StatusBlocked && o.Action != core.ActionBlocked
 }
 
 // tell reports a pass, however it ended.

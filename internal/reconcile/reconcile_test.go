@@ -24,3 +24,28 @@ func TestObey(t *testing.T) {
 		t.Error("the plan that was given is changed")
 	}
 }
+
+// TestRemember has a revision count as applied if all of it was, but for what the
+// plan knew to be blocked: nobody here can help that.
+func TestRemember(t *testing.T) {
+	tests := map[string]struct {
+		outcome core.Outcome
+		want    bool
+	}{
+		"done":                       {core.Outcome{Action: core.ActionCreate, Status: core.StatusDone}, true},
+		"failed":                     {core.Outcome{Action: core.ActionCreate, Status: core.StatusFailed}, false},
+		"blocked by the plan":        {core.Outcome{Action: core.ActionBlocked, Status: core.StatusBlocked}, true},
+		"waiting for another":        {core.Outcome{Action: core.ActionUpdate, Status: core.StatusBlocked}, false},
+		"deletion that is held back": {core.Outcome{Action: core.ActionDelete, Status: core.StatusBlocked}, false},
+		"waiting for an approval":    {core.Outcome{Action: core.ActionDelete, Status: core.StatusHeld}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := &house{}
+			err := h.reconciler().remember(lastGood{Applied: core.Applied{Revision: core.Revision{Commit: "new"}}}, core.Result{Outcomes: []core.Outcome{tt.outcome}})
+			if got := h.applied.Commit == "new"; got != tt.want || err != nil {
+				t.Errorf("applied: %t, %v; want %t", got, err, tt.want)
+			}
+		})
+	}
+}

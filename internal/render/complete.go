@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
@@ -15,7 +15,7 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		if n.bad {
 			continue
 		}
-		if n.in == nil {
+		if len(n.refs) == 0 {
 			n.settle(n.outcome)
 			continue
 		}
@@ -32,9 +32,9 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		}
 		if n.outcome == nil || n.outcomeKey != key {
 			r.evaluate.completions++
-			// Both at once, because each filling evaluates the whole kind.
-			v := n.kind.schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": deps})
-			n.outcome, n.outcomeKey = n.render(v), key
+			// One Unify, because each evaluates the whole kind.
+			given := cuecontext.New().Encode(map[string]any{"in": n.in, "deps": deps})
+			n.outcome, n.outcomeKey = n.render(n.kind.schema.Unify(given)), key
 		}
 		n.settle(n.outcome)
 	}

@@ -15,11 +15,8 @@ func convertGo(v cue.Value, path []string) (any, error) {
 	if len(path) > maxDepth {
 		return nil, fmt.Errorf("nests deeper than %d levels", maxDepth)
 	}
-	kind := v.Kind()
-	if kind == cue.BottomKind {
-		if d, ok := v.Default(); ok {
-			v, kind = d, d.Kind()
-		}
+	if d, ok := v.Default(); ok {
+		v = d
 	}
 	fail := func(err error) (any, error) {
 		if len(path) == 0 {
@@ -27,7 +24,7 @@ func convertGo(v cue.Value, path []string) (any, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", shown(path), err)
 	}
-	switch kind {
+	switch v.Kind() {
 	case cue.NullKind:
 		return nil, nil
 	case cue.BoolKind:
