@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
 
 	"prumo.dev/prumo/schemas"
 )
@@ -21,19 +23,12 @@ type builtin struct {
 }
 
 func loadBuiltin() (*builtin, error) {
-	inst := load.Instances([]string{"."}, &load.Config{
-		FS:         schemas.FS,
-		Dir:        "/",
-		ModuleRoot: "/",
-		Registry:   registry{},
-		Env:        []string{},
-		FromFSPath: func(p string) string { return schemasPath + "/" + strings.TrimPrefix(p, "/") },
-	})[0]
-	if inst.Err != nil {
-		return nil, inst.Err
+	inst, v, err := loadSchemas(nil)
+	if err != nil {
+		return nil, err
 	}
-	v := cuecontext.New().BuildInstance(inst)
-	if err := v.Err(); err != nil {
+	_, early, err := loadSchemas(parseEarly)
+	if err != nil {
 		return nil, err
 	}
 	b := &builtin{
@@ -42,17 +37,34 @@ func loadBuiltin() (*builtin, error) {
 		contract: v.LookupPath(cue.ParsePath("#Kind")),
 		kinds:    map[string]*kind{},
 	}
-	kinds := v.LookupPath(cue.ParsePath("kinds"))
-	if !kinds.Exists() {
-		return b, nil
-	}
-	for name, kv := range fields(kinds) {
+	for name, kv := range fields(v.LookupPath(kindsPath)) {
 		if err := kv.Err(); err != nil {
 			return nil, fmt.Errorf("kind %s: %w", name, err)
 		}
-		b.kinds[name] = &kind{name: name, schema: kv}
+		b.kinds[name] = newKind(name, kv, early)
 	}
 	return b, nil
+}
+
+// A parseFunc turns a file into syntax, as load.Config.ParseFile does; nil is that
+// of CUE itself.
+type parseFunc func(name string, src any, cfg parser.Config) (*ast.File, error)
+
+func loadSchemas(parse parseFunc) (*build.Instance, cue.Value, error) {
+	inst := load.Instances([]string{"."}, &load.Config{
+		FS:         schemas.FS,
+		Dir:        "/",
+		ModuleRoot: "/",
+		Registry:   registry{},
+		Env:        []string{},
+		FromFSPath: func(p string) string { return schemasPath + "/" + strings.TrimPrefix(p, "/") },
+		ParseFile:  parse,
+	})[0]
+	if inst.Err != nil {
+		return nil, cue.Value{}, inst.Err
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	return inst, v, v.Err()
 }
 
 // fields ranges over the regular fields of a struct, in the order in which they

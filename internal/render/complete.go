@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue"
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
@@ -15,7 +15,7 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		if n.bad {
 			continue
 		}
-		if len(n.refs) == 0 {
+		if n.in == nil {
 			n.settle(n.outcome)
 			continue
 		}
@@ -32,9 +32,9 @@ func (r *Renderer) complete(ctx context.Context, g *graph) error {
 		}
 		if n.outcome == nil || n.outcomeKey != key {
 			r.evaluate.completions++
-			// One Unify, because each evaluates the whole kind.
-			given := cuecontext.New().Encode(map[string]any{"in": n.in, "deps": deps})
-			n.outcome, n.outcomeKey = n.render(n.kind.schema.Unify(given)), key
+			// Both at once, because each filling evaluates the whole kind.
+			v := n.kind.schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": deps})
+			n.outcome, n.outcomeKey = n.render(v), key
 		}
 		n.settle(n.outcome)
 	}

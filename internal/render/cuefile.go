@@ -99,7 +99,7 @@ func (sh *shared) checkImport(name string, spec *ast.ImportSpec) *core.Problem {
 	case sh.imports[path] != nil:
 		return nil
 	}
-	inst := load.Instances([]string{path}, sh.mount.config())[0]
+	inst := load.Instances([]string{path}, sh.mount.config(nil))[0]
 	if inst.Err != nil {
 		return bad("import %q: %s", path, oneLine(inst.Err.Error()))
 	}

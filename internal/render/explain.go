@@ -56,10 +56,10 @@ const maxRounds = 5
 // there are others: fields that are missing or not allowed show once values that
 // do not fit are gone. So what was reported is taken out, and the rest looked at
 // again.
-func checkSpec(b *batch, k *kind, doc *document) (cue.Value, []core.Problem) {
+func checkSpec(k *kind, doc *document) (cue.Value, []core.Problem) {
 	var problems []core.Problem
 	for range maxRounds {
-		v := k.schema.FillPath(inPath, b.next().BuildExpr(doc.expr))
+		v := k.first().FillPath(inPath, doc.expr)
 		in := v.LookupPath(inPath)
 		err := in.Validate(cue.Concrete(true))
 		if err == nil {

@@ -15,8 +15,11 @@ func convertGo(v cue.Value, path []string) (any, error) {
 	if len(path) > maxDepth {
 		return nil, fmt.Errorf("nests deeper than %d levels", maxDepth)
 	}
-	if d, ok := v.Default(); ok {
-		v = d
+	kind := v.Kind()
+	if kind == cue.BottomKind {
+		if d, ok := v.Default(); ok {
+			v, kind = d, d.Kind()
+		}
 	}
 	fail := func(err error) (any, error) {
 		if len(path) == 0 {
@@ -24,7 +27,7 @@ func convertGo(v cue.Value, path []string) (any, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", shown(path), err)
 	}
-	switch v.Kind() {
+	switch kind {
 	case cue.NullKind:
 		return nil, nil
 	case cue.BoolKind:

@@ -90,13 +90,14 @@ func (m *mount) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // config returns how to load packages of the repo. A name that starts with
 // schemasPath in a position is one of the built-in files.
-func (m *mount) config() *load.Config {
+func (m *mount) config(parse parseFunc) *load.Config {
 	return &load.Config{
 		FS:         m,
 		Dir:        "/",
 		ModuleRoot: "/",
 		Registry:   registry{},
 		Env:        []string{},
+		ParseFile:  parse,
 		FromFSPath: func(p string) string {
 			p = strings.TrimPrefix(p, "/")
 			if rest, ok := strings.CutPrefix(p, mountPoint); ok {

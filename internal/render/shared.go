@@ -32,6 +32,43 @@ type shared struct {
 type kind struct {
 	name   string
 	schema cue.Value
+	early  cue.Value // schema without lateFields; there only if the kind has refs
+}
+
+var (
+	kindsPath = cue.ParsePath("kinds")
+	refsPath  = cue.ParsePath("refs")
+	sitePath  = cue.ParsePath("site")
+)
+
+// newKind returns a kind, given its schema and the early form of its package.
+func newKind(name string, schema, early cue.Value) *kind {
+	k := &kind{name: name, schema: schema}
+	// A list that is open has none but the contract's say.
+	if refs := schema.LookupPath(refsPath); refs.Err() == nil && refs.Allows(cue.AnyIndex) {
+		return k
+	}
+	if v := early.LookupPath(kindsPath).LookupPath(cue.MakePath(cue.Str(name))); v.Err() == nil {
+		k.early = v
+	}
+	return k
+}
+
+// withSite fills in what the kind may know of the house.
+func (k *kind) withSite(site any) *kind {
+	out := &kind{name: k.name, schema: k.schema.FillPath(sitePath, site)}
+	if k.early.Exists() {
+		out.early = k.early.FillPath(sitePath, site)
+	}
+	return out
+}
+
+// first is the form of the kind that tells what a spec needs.
+func (k *kind) first() cue.Value {
+	if k.early.Exists() {
+		return k.early
+	}
+	return k.schema
 }
 
 // loadShared returns what the specs of the repo share, or why there is none. It
@@ -119,8 +156,7 @@ func (sh *shared) load(rp *repo, src map[string][]byte) []core.Problem {
 		return problems
 	}
 	for name, k := range sh.kinds {
-		v := k.schema.FillPath(cue.ParsePath("site"), site)
-		sh.kinds[name] = &kind{name: name, schema: v}
+		sh.kinds[name] = k.withSite(site)
 	}
 	sh.names = slices.Sorted(maps.Keys(sh.kinds))
 	return nil
@@ -137,7 +173,7 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 			return problems
 		}
 	}
-	inst := load.Instances([]string{"./" + kindsDir}, sh.mount.config())[0]
+	inst := load.Instances([]string{"./" + kindsDir}, sh.mount.config(nil))[0]
 	if inst.Err != nil {
 		return plain(inst.Err, kindsDir)
 	}
@@ -146,7 +182,8 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 	if err := v.Validate(); err != nil {
 		problems = plain(err, kindsDir)
 	}
-	kinds := v.LookupPath(cue.ParsePath("kinds"))
+	early := cuecontext.New().BuildInstance(load.Instances([]string{"./" + kindsDir}, sh.mount.config(parseEarly))[0])
+	kinds := v.LookupPath(kindsPath)
 	if !kinds.Exists() && len(problems) == 0 {
 		return []core.Problem{problem(core.Pos{File: rp.kinds[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
 	}
@@ -155,7 +192,7 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 			problems = append(problems, problem(userPos(kv, kindsDir+"/"), "kinds.%s: is a built-in kind and cannot be declared again; choose another name", name))
 			continue
 		}
-		k, more := sh.teamKind(name, kv)
+		k, more := sh.teamKind(name, kv, early)
 		sh.kinds[name] = k
 		problems = append(problems, more...)
 	}
@@ -165,7 +202,7 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 // teamKind holds a kind to the contract. One that forgot to unify with it lacks
 // some of its fields; the others are left as they are, because what is unified
 // twice is evaluated twice for each spec.
-func (sh *shared) teamKind(name string, kv cue.Value) (*kind, []core.Problem) {
+func (sh *shared) teamKind(name string, kv, early cue.Value) (*kind, []core.Problem) {
 	full := kv
 	if !hasAll(kv, sh.loader.contract) {
 		full = kv.Unify(sh.loader.contract)
@@ -173,7 +210,7 @@ func (sh *shared) teamKind(name string, kv cue.Value) (*kind, []core.Problem) {
 	if err := full.Validate(); err != nil {
 		return nil, plain(err, kindsDir)
 	}
-	return &kind{name: name, schema: full}, nil
+	return newKind(name, full, early), nil
 }
 
 // hasAll reports whether a kind has every field of the contract.
@@ -193,7 +230,7 @@ func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	sv := v.LookupPath(cue.ParsePath("site"))
+	sv := v.LookupPath(sitePath)
 	if !sv.Exists() {
 		return nil, []core.Problem{problem(core.Pos{File: siteFile, Line: 1}, "has no field site; want: site: schemas.#Site & {…}")}
 	}

@@ -109,7 +109,7 @@ func (sh *shared) readSpecFile(b *batch, name string, src []byte) *fileResult {
 		docs, problems := readYAML(name, src)
 		res.problems = problems
 		for _, doc := range docs {
-			res.add(sh.newUnit(b, doc))
+			res.add(sh.newUnit(doc))
 		}
 		if len(docs) == 0 && len(problems) == 0 {
 			res.problems = append(res.problems, noSpec(name))
@@ -121,7 +121,7 @@ func (sh *shared) readSpecFile(b *batch, name string, src []byte) *fileResult {
 		res.problems = problems
 		return res
 	}
-	f := &finder{sh: sh, b: b, file: name, res: res}
+	f := &finder{sh: sh, file: name, res: res}
 	f.find(v, nil)
 	if !f.found && len(res.problems) == 0 && !isLibrary(v) {
 		res.problems = append(res.problems, noSpec(name))
@@ -154,7 +154,6 @@ func (res *fileResult) add(u *unit, problems []core.Problem) {
 // lists.
 type finder struct {
 	sh    *shared
-	b     *batch
 	file  string
 	res   *fileResult
 	found bool
@@ -172,7 +171,7 @@ func (f *finder) find(v cue.Value, at []string) {
 			f.res.add(brokenUnit(v, f.file, problems))
 			return
 		}
-		f.res.add(f.sh.newUnit(f.b, doc))
+		f.res.add(f.sh.newUnit(doc))
 		return
 	}
 	// A struct or list with a mistake in it is no struct or list for CUE, but its

@@ -18,7 +18,7 @@ var inPath = cue.ParsePath("in")
 // newUnit asks the kind of a document what it needs and what others may see. A
 // spec that needs nothing is completed at once. Without kind and name there is no
 // unit, only problems.
-func (sh *shared) newUnit(b *batch, doc *document) (*unit, []core.Problem) {
+func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 	id, problems := sh.identify(doc)
 	if id == (core.SpecID{}) {
 		return nil, problems
@@ -27,7 +27,7 @@ func (sh *shared) newUnit(b *batch, doc *document) (*unit, []core.Problem) {
 		return newBroken(id, doc.pos, problems), nil
 	}
 	k := sh.kinds[id.Kind]
-	v, problems := checkSpec(b, k, doc)
+	v, problems := checkSpec(k, doc)
 	if len(problems) > 0 {
 		return newBroken(id, doc.pos, problems), nil
 	}
@@ -39,7 +39,7 @@ func (sh *shared) newUnit(b *batch, doc *document) (*unit, []core.Problem) {
 	doc.expr = nil // evaluated; its places are all that is needed from here on
 	switch {
 	case len(u.problems) > 0:
-	case len(u.refs) == 0:
+	case !k.early.Exists() && len(u.refs) == 0:
 		u.outcome = u.render(v)
 	default:
 		var err error
@@ -148,7 +148,7 @@ func (u *unit) readAnnotations() {
 
 // readContract reads refs and facts, which depend on the spec and the site alone.
 func (u *unit) readContract(v cue.Value) error {
-	data, err := toGo(v.LookupPath(cue.ParsePath("refs")))
+	data, err := toGo(v.LookupPath(refsPath))
 	if err != nil {
 		return fmt.Errorf("refs: %w", err)
 	}
