@@ -69,6 +69,8 @@ var charters = []charter{
 		why:  "the order of things must be readable and testable without any of them"},
 	{pkg: "test/cluster", direct: []string{own + "/internal"},
 		why: "what tests run on must not contain what they test"},
+	{pkg: "test/chaos/wire", direct: []string{own, client},
+		why: "what goes wrong between two must not know either"},
 	{pkg: "test/gitrepo", direct: []string{own},
 		why: "people who write commits do not use our code"},
 	{pkg: "test/gitserver", direct: []string{own},

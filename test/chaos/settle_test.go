@@ -1,0 +1,207 @@
+package chaos
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// passesToSettle bounds how many passes may write until nothing is left to do: one
+// that cleans up after what happened, one that does what this made possible, one
+// that deletes, and one for whatever an answer that was lost made uncertain.
+const passesToSettle = 5
+
+// patience is how long a watch may take to tell what happened.
+const patience = 30 * time.Second
+
+// settle runs passes until nothing is left to do, and proves that it stays so.
+// What needs an approval gets it if approve says so. It returns the last report.
+func (p *process) settle(t testing.TB, approve func(core.Report) bool) core.Report {
+	t.Helper()
+	wrote, end := 0, time.Now().Add(patience)
+	for {
+		before := len(p.wire.Writes())
+		rep, err := p.pass(t.Context())
+		if err != nil && p.Approved == "" {
+			t.Fatalf("a pass without faults: %v", err)
+		}
+		if len(p.wire.Writes()) > before {
+			if wrote++; wrote > passesToSettle {
+				t.Fatalf("pass %d still writes: %v\n%s", wrote, p.wire.Writes()[before:], describe(rep))
+			}
+			end = time.Now().Add(patience)
+		}
+		p.approve("")
+		if err == nil && approvable(rep) && approve != nil && approve(rep) {
+			p.approve(rep.Plan.Hash)
+			continue
+		}
+		wrong := p.world.wrong(t, rep)
+		if err == nil && len(p.wire.Writes()) == before && len(wrong) == 0 {
+			p.stays(t)
+			return rep
+		}
+		if time.Now().After(end) {
+			t.Fatalf("does not settle: %v, %v\n%s", err, wrong, describe(rep))
+		}
+		if len(p.wire.Writes()) == before {
+			p.sleep()
+		}
+	}
+}
+
+// approvable reports whether a pass held something that a person may let go on.
+func approvable(rep core.Report) bool { return rep.Plan.Approvable() || rep.Drift.Approvable() }
+
+// sleep waits for what would start the next pass.
+func (p *process) sleep() {
+	select {
+	case <-p.wake:
+	case <-time.After(500 * time.Millisecond):
+	}
+}
+
+// stays proves that nothing more is written, and by a view that watches nothing
+// even asked.
+func (p *process) stays(t testing.TB) {
+	t.Helper()
+	for range 2 {
+		before := len(p.wire.Writes())
+		rep, err := p.pass(t.Context())
+		if err != nil {
+			t.Fatalf("a pass over what has settled: %v", err)
+		}
+		if more := p.wire.Writes()[before:]; len(more) > 0 {
+			t.Fatalf("it had settled, and yet: %v\n%s", more, describe(rep))
+		}
+	}
+}
+
+// wrong says what of the cluster is not as the head of the repo wants it. What a
+// report says is blocked or held is not expected to be.
+func (w *world) wrong(t testing.TB, rep core.Report) []string {
+	t.Helper()
+	excused := map[core.ObjectID]bool{}
+	for _, plan := range []*core.Plan{rep.Plan, rep.Drift} {
+		for _, c := range plan.Changes {
+			if c.Action == core.ActionBlocked || c.Action == core.ActionHold {
+				excused[c.ID] = true
+			}
+		}
+	}
+	var wrong []string
+	wanted := map[core.ObjectID]bool{}
+	for _, o := range w.repo.head().Objects {
+		wanted[o.ID] = true
+		if excused[o.ID] {
+			continue
+		}
+		if err := w.obeyed(t, o); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s %v", o.ID, err))
+		}
+	}
+	seen := map[core.ObjectID]bool{}
+	for _, r := range w.repo.history {
+		for _, o := range r.Objects {
+			if wanted[o.ID] || seen[o.ID] || excused[o.ID] || o.ID.Kind == "Lamp" && !wanted[lampDefinition(w).ID] {
+				continue
+			}
+			seen[o.ID] = true
+			if live := w.live(t, o); live != nil && live.GetLabels()[core.LabelOwner] == w.name && live.GetDeletionTimestamp() == nil {
+				wrong = append(wrong, fmt.Sprintf("%s is wanted no more, and there", o.ID))
+			}
+		}
+	}
+	return wrong
+}
+
+// obeyed says how an object differs from what is wanted of it.
+func (w *world) obeyed(t testing.TB, o core.Object) error {
+	live := w.live(t, o)
+	if live == nil {
+		return fmt.Errorf("does not exist")
+	}
+	if live.GetLabels()[core.LabelOwner] != w.name {
+		return fmt.Errorf("does not carry our mark")
+	}
+	if why := differs(o.Fields, live.Object, ""); why != "" {
+		return fmt.Errorf("is not as wanted: %s", why)
+	}
+	return nil
+}
+
+// differs names the first field of want that have does not have.
+func differs(want, have any, path string) string {
+	switch want := want.(type) {
+	case map[string]any:
+		m, _ := have.(map[string]any)
+		for k, v := range want {
+			if why := differs(v, m[k], path+"."+k); why != "" {
+				return why
+			}
+		}
+	case []any:
+		list, _ := have.([]any)
+		for _, v := range want { // of lists, only sets are used: taints
+			found := false
+			for _, x := range list {
+				found = found || differs(v, x, path) == ""
+			}
+			if !found {
+				return fmt.Sprintf("%s has no %v", path, v)
+			}
+		}
+	default:
+		if fmt.Sprint(want) != fmt.Sprint(have) {
+			return fmt.Sprintf("%s is %v, not %v", path, have, want)
+		}
+	}
+	return ""
+}
+
+// deleted are the uids of all that any process of this world has deleted, and how
+// often a write at a path succeeded with a method.
+func (w *world) deleted() map[string]string {
+	uids := map[string]string{}
+	for _, x := range w.writes {
+		if x.Method == "DELETE" && x.Status > 0 && x.Status < 300 {
+			uids[x.UID] = x.Path
+		}
+	}
+	return uids
+}
+
+// describe is a report in lines.
+func describe(rep core.Report) string {
+	s := ""
+	for _, plan := range []*core.Plan{rep.Plan, rep.Drift} {
+		if plan != nil {
+			for _, c := range plan.Changes {
+				s += fmt.Sprintf("  %s %s %s %s %s\n", c.Action, c.ID, c.Class, c.Mode, c.Reason)
+				for _, f := range c.Fields {
+					s += fmt.Sprintf("    %s: %v -> %v (%s)\n", f.Path, f.From, f.To, f.Manager)
+				}
+			}
+		}
+	}
+	if rep.Result != nil {
+		for _, o := range rep.Result.Outcomes {
+			s += fmt.Sprintf("  outcome %s %s %s %s\n", o.Action, o.ID, o.Status, o.Reason)
+		}
+	}
+	for _, f := range rep.Errors {
+		s += fmt.Sprintf("  error %s %s\n", f.Stage, f.Msg)
+	}
+	return s
+}
+
+func uidOf(u *unstructured.Unstructured) string {
+	if u == nil {
+		return ""
+	}
+	return string(u.GetUID())
+}
