@@ -70,7 +70,10 @@ func (t *target) apply(cmd *cobra.Command, args []string, approve string, wait t
 		return core.Report{}, err
 	}
 	defer unlock()
-	src, err := t.source(cmd, cfg)
+	src, problems, err := daemon.Obeyed(cfg)
+	if err == nil && len(problems) > 0 {
+		err = tell(cmd, problems)
+	}
 	if err != nil {
 		return core.Report{}, err
 	}

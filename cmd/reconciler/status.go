@@ -24,7 +24,7 @@ func newStatus() *cobra.Command {
 		Long: `Ask a running daemon for its last report.
 
 Exit code 0: all is as agreed on. 2: drift, changes, blocked or held objects, a
-refused revision or problems in the repo. 1: the daemon failed or cannot be asked.`,
+refused revision, problems in the repo or warnings. 1: the daemon failed or cannot be asked.`,
 		Example: `  reconciler status
   kubectl -n prumo-system port-forward deploy/prumo 8080 & reconciler status -o json`,
 		Args: cobra.NoArgs,
@@ -79,7 +79,7 @@ func statusCode(rep core.Report) error {
 	switch {
 	case len(rep.Errors) > 0:
 		return exitRefused
-	case rep.Refused != nil, len(rep.Problems) > 0,
+	case rep.Refused != nil, len(rep.Problems) > 0, len(rep.Warnings) > 0,
 		rep.Plan != nil && !rep.Plan.Empty(), rep.Drift != nil && !rep.Drift.Empty():
 		return exitChanges
 	}

@@ -530,6 +530,17 @@ type Report struct {
 	Drift    *Plan     `json:"drift,omitempty"`  // caused by anything else
 	Result   *Result   `json:"result,omitempty"` // of both
 	Errors   []Fault   `json:"errors,omitempty"`
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// A Warning is what a person should look at although Report.Revision is obeyed.
+// Code is one of those of a Refusal.
+type Warning struct {
+	Code    string          `json:"code"`
+	Commit  string          `json:"commit,omitempty"`
+	Found   string          `json:"found"`
+	Remedy  string          `json:"remedy"`
+	Commits []CommitVerdict `json:"commits,omitempty"` // that it is about, newest first
 }
 
 // A Fault is a machine's fault, with the stage that it stopped.

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"prumo.dev/prumo/internal/config"
@@ -54,6 +55,7 @@ type world struct {
 	forge   *forge.Server
 	cfg     *config.Config
 	url     string // of the daemon
+	log     *started
 }
 
 // TestDaemon tells the life of one daemon that runs with exactly the rights of
@@ -79,6 +81,7 @@ func TestDaemon(t *testing.T) {
 		}
 	}
 	stop(t)
+	w.outlivesDisk(t)
 }
 
 func newWorld(t *testing.T) *world {
@@ -106,7 +109,7 @@ func newWorld(t *testing.T) *world {
 	if err := os.WriteFile(token, []byte(w.forge.Token("prumo")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = w.lab.WriteConfig(kubeconfig,
+	err = w.lab.WriteConfig(kubeconfig, "stateNamespace: prumo-system",
 		fmt.Sprintf("forge: {type: github, url: %q, repo: %q, tokenFile: forge-token, status: true}", w.forge.URL(), forge.Repo))
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +128,7 @@ func (w *world) start(t *testing.T) (stop func(*testing.T)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	log := new(started)
+	w.log = log
 	ended := make(chan error, 1)
 	go func() {
 		problems, err := daemon.Run(ctx, w.cfg, slog.New(slog.NewJSONHandler(log, nil)))
@@ -347,6 +351,32 @@ func (w *world) outlivesServer(t *testing.T) {
 	}
 	w.untilHealthy(t)
 	w.corrects(t)
+}
+
+// outlivesDisk has a daemon start that has lost its volume: it knows from the
+// cluster what is in force and what was applied, so that an edit is drift.
+func (w *world) outlivesDisk(t *testing.T) {
+	if err := os.RemoveAll(w.cfg.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	quotas := w.admin.CoreV1().ResourceQuotas("nlp-serving")
+	edit := []byte(fmt.Sprintf(`{"spec":{"hard":{%q:"9"}}}`, gpus))
+	if _, err := quotas.Patch(t.Context(), "inference", types.MergePatchType, edit, metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.start(t)
+	w.untilStatus(t, "the revision is in force again", func(rep core.Report) error {
+		if rep.Revision.Commit == "" || rep.Plan == nil || !rep.Plan.Empty() || !rep.Drift.Empty() {
+			return fmt.Errorf("in force: %+v, plan %+v, drift %+v", rep.Revision, rep.Plan, rep.Drift)
+		}
+		return nil
+	})
+	stop(t)
+	for _, want := range []string{`"code":"E-STATE","found":"the state folder was empty`, `"changes":0,"drift":1,`} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("the log has no %s:\n%s", want, w.log)
+		}
+	}
 }
 
 func (w *world) sharesNothing(t *testing.T) {

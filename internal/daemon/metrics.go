@@ -20,6 +20,7 @@ type Metrics struct {
 	problems prometheus.Gauge
 	refused  prometheus.Gauge
 	refusals *prometheus.GaugeVec // by code
+	warnings *prometheus.GaugeVec // by code
 	revision *prometheus.GaugeVec // by commit; always 1
 	outcomes *prometheus.CounterVec
 }
@@ -44,12 +45,14 @@ func NewMetrics() *Metrics {
 			Help: "1 while the branch's tip is refused and an older revision is in force."}),
 		refusals: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_refusals",
 			Help: "Reasons not to obey the branch's tip at the last pass, by refusal code."}, []string{"code"}),
+		warnings: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_warnings",
+			Help: "What a person should look at beside, as of the last pass, by refusal code."}, []string{"code"}),
 		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_revision_info",
 			Help: "The commit in force; always 1."}, []string{"commit"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_outcomes_total",
 			Help: "What became of planned changes, by action and status."}, []string{"action", "status"}),
 	}
-	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.refusals, m.revision, m.outcomes,
+	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.refusals, m.warnings, m.revision, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +68,10 @@ func (m *Metrics) observe(rep core.Report) {
 	m.passes.WithLabelValues(outcome).Inc()
 	m.problems.Set(float64(len(rep.Problems)))
 	m.observeRefused(rep.Refused)
+	m.warnings.Reset()
+	for _, w := range rep.Warnings {
+		m.warnings.WithLabelValues(w.Code).Inc()
+	}
 	if rep.Revision.Commit != "" {
 		m.revision.Reset()
 		m.revision.WithLabelValues(rep.Revision.Commit).Set(1)

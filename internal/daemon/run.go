@@ -27,7 +27,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 		return nil, err
 	}
 	defer unlock()
-	src, problems, err := Source(cfg)
+	src, problems, err := Obeyed(cfg)
 	if err != nil || len(problems) > 0 {
 		return problems, err
 	}

@@ -28,8 +28,23 @@ type Options struct {
 	View func(*cluster.Cluster) reconcile.Cluster
 }
 
-// Source opens the infra repo that a configuration names.
-func Source(cfg *config.Config) (*source.Source, []core.Problem, error) {
+// Obeyed opens the infra repo that a configuration names, to obey it: what is
+// accepted is remembered in the cluster too, if the configuration says where.
+func Obeyed(cfg *config.Config) (*source.Source, []core.Problem, error) {
+	if cfg.StateNamespace == "" {
+		return open(cfg, nil)
+	}
+	live, err := connect(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return open(cfg, live.Documents(cfg.StateNamespace))
+}
+
+// Source opens the infra repo that a configuration names, to look at it.
+func Source(cfg *config.Config) (*source.Source, []core.Problem, error) { return open(cfg, nil) }
+
+func open(cfg *config.Config, state trust.Documents) (*source.Source, []core.Problem, error) {
 	data, err := config.ReadFile(cfg.TrustFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("trust file: %w", err)
@@ -47,6 +62,8 @@ func Source(cfg *config.Config) (*source.Source, []core.Problem, error) {
 		Remote: git.Remote{URL: cfg.Repo.URL, Auth: auth},
 		Ref:    cfg.Repo.Ref,
 		Anchor: anchor,
+
+		Cluster: state,
 	})
 	return s, nil, err
 }
@@ -82,7 +99,7 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if err != nil {
 		return nil, err
 	}
-	live, err := cluster.Connect(cluster.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.Context, Instance: cfg.Instance})
+	live, err := connect(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +128,10 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 		Reporter: opts.Reporter,
 		Now:      time.Now,
 	}, nil
+}
+
+func connect(cfg *config.Config) (*cluster.Cluster, error) {
+	return cluster.Connect(cluster.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.Context, Instance: cfg.Instance})
 }
 
 // Pulls joins what plans pull requests; nil if the configuration has no forge.

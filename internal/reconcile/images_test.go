@@ -25,7 +25,11 @@ func (h *house) Advance(context.Context) (core.Revision, *core.Verdict, error) {
 }
 func (h *house) Tree(rev core.Revision) (core.Tree, error) { return core.Tree{Revision: rev}, nil }
 func (h *house) Applied() core.Applied                     { return h.applied }
-func (h *house) SetApplied(applied core.Applied) error     { h.applied = applied; return nil }
+func (h *house) Warnings() []core.Warning                  { return nil }
+func (h *house) SetApplied(_ context.Context, applied core.Applied) error {
+	h.applied = applied
+	return nil
+}
 func (h *house) Report(context.Context, core.Report) error { return nil }
 func (h *house) Keep() error                               { h.say("keep"); return nil }
 

@@ -128,6 +128,9 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 	if rep.Refused != nil && rep.Refused.Refusal != nil {
 		l.Log.Warn("revision refused, the last good one stays in force", "to", rep.Refused.To, "reason", rep.Refused.Refusal.String())
 	}
+	for _, w := range rep.Warnings {
+		l.Log.Warn("look at this", "code", w.Code, "found", w.Found, "remedy", w.Remedy)
+	}
 	for _, p := range rep.Problems {
 		l.Log.Warn("problem in the repo", "at", p.Pos.String(), "message", p.Msg)
 	}

@@ -15,6 +15,9 @@ func (NoSource) Advance(context.Context) (core.Revision, *core.Verdict, error) {
 	return core.Revision{}, nil, errNoRepo
 }
 
+// Warnings implements Source: it has none.
+func (NoSource) Warnings() []core.Warning { return nil }
+
 // Tree implements Source: it has none.
 func (NoSource) Tree(core.Revision) (core.Tree, error) { return core.Tree{}, errNoRepo }
 
@@ -22,7 +25,7 @@ func (NoSource) Tree(core.Revision) (core.Tree, error) { return core.Tree{}, err
 func (NoSource) Applied() core.Applied { return core.Applied{} }
 
 // SetApplied implements Source: it forgets.
-func (NoSource) SetApplied(core.Applied) error { return nil }
+func (NoSource) SetApplied(context.Context, core.Applied) error { return nil }
 
 var errNoRepo = errors.New("no repo is configured")
 

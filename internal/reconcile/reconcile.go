@@ -21,6 +21,9 @@ type Source interface {
 	// means that none was ever accepted.
 	Advance(ctx context.Context) (core.Revision, *core.Verdict, error)
 
+	// Warnings is what the last Advance found beside: what a person should look at.
+	Warnings() []core.Warning
+
 	// Tree returns the files of a revision that Advance returned.
 	Tree(rev core.Revision) (core.Tree, error)
 
@@ -28,7 +31,7 @@ type Source interface {
 	Applied() core.Applied
 
 	// SetApplied remembers it across restarts.
-	SetApplied(applied core.Applied) error
+	SetApplied(ctx context.Context, applied core.Applied) error
 }
 
 // Renderer turns files into objects.
@@ -100,6 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	defer func() { err = r.tell(ctx, &rep, err) }()
 
 	rep.Revision, rep.Refused, err = r.Source.Advance(ctx)
+	rep.Warnings = r.Source.Warnings()
 	if rep.Revision.Commit == "" {
 		return rep, at(core.StageVerify, noRevision(err, rep.Refused))
 	}
@@ -126,7 +130,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageApply, err)
 	}
-	return rep, r.remember(now, result)
+	return rep, r.remember(ctx, now, result)
 }
 
 // Plan says what obeying a tree would change and what has drifted from what was
@@ -228,7 +232,7 @@ func obey(plan, caused core.Plan) core.Plan {
 
 // remember keeps what was applied when nothing of it failed, and nothing that it
 // asks for waits for something else of it.
-func (r *Reconciler) remember(now lastGood, result core.Result) error {
+func (r *Reconciler) remember(ctx context.Context, now lastGood, result core.Result) error {
 	if result.Count(core.StatusFailed) > 0 || slices.ContainsFunc(result.Outcomes, waits) {
 		return nil
 	}
@@ -236,7 +240,7 @@ func (r *Reconciler) remember(now lastGood, result core.Result) error {
 	if was := r.Source.Applied(); was.Commit == now.Commit && maps.Equal(was.Kept, now.Kept) {
 		return nil
 	}
-	return at(core.StageApply, r.Source.SetApplied(now.Applied))
+	return at(core.StageApply, r.Source.SetApplied(ctx, now.Applied))
 }
 
 // waits reports whether a change was not tried for want of another. What the plan

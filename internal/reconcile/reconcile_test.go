@@ -42,7 +42,7 @@ func TestRemember(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			h := &house{}
-			err := h.reconciler().remember(lastGood{Applied: core.Applied{Revision: core.Revision{Commit: "new"}}}, core.Result{Outcomes: []core.Outcome{tt.outcome}})
+			err := h.reconciler().remember(t.Context(), lastGood{Applied: core.Applied{Revision: core.Revision{Commit: "new"}}}, core.Result{Outcomes: []core.Outcome{tt.outcome}})
 			if got := h.applied.Commit == "new"; got != tt.want || err != nil {
 				t.Errorf("applied: %t, %v; want %t", got, err, tt.want)
 			}

@@ -32,8 +32,12 @@ func (r *repo) Tree(rev core.Revision) (core.Tree, error) {
 	}
 	return core.Tree{Revision: rev}, nil
 }
-func (r *repo) Applied() core.Applied                 { return r.applied }
-func (r *repo) SetApplied(applied core.Applied) error { r.applied = applied; return nil }
+func (r *repo) Warnings() []core.Warning { return nil }
+func (r *repo) Applied() core.Applied    { return r.applied }
+func (r *repo) SetApplied(_ context.Context, applied core.Applied) error {
+	r.applied = applied
+	return nil
+}
 
 func (r *repo) Render(_ context.Context, tree core.Tree) (core.Rendering, error) {
 	return r.renders[tree.Revision.Commit], nil

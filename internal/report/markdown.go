@@ -44,6 +44,9 @@ func ReportMarkdown(w io.Writer, r core.Report) error {
 	if r.Refused != nil {
 		b.WriteString("\n## Refused\n\n" + refusalMarkdown(r.Refused))
 	}
+	if len(r.Warnings) > 0 {
+		b.WriteString("\n## Warnings\n\n" + warningsMarkdown(r.Warnings))
+	}
 	if len(r.Problems) > 0 {
 		b.WriteString("\n## Problems\n\n" + strings.Join(problemRows(r.Problems), ""))
 	}
@@ -165,6 +168,17 @@ func refusalMarkdown(v *core.Verdict) string {
 	row("Found", r.Found)
 	row("Needed", r.Needed)
 	row("Remedy", r.Remedy)
+	return b.String()
+}
+
+func warningsMarkdown(warnings []core.Warning) string {
+	var b strings.Builder
+	for _, w := range warnings {
+		fmt.Fprintf(&b, "- %s %s: %s\n", code(short(w.Code, nameWidth)), prose(short(w.Found, noteWidth)), prose(short(w.Remedy, noteWidth)))
+		for _, c := range w.Commits {
+			fmt.Fprintf(&b, "  - %s %s %s\n", code(shortID(c.Commit)), code(short(signer(c), nameWidth)), prose(short(c.Subject, noteWidth)))
+		}
+	}
 	return b.String()
 }
 

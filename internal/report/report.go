@@ -64,6 +64,10 @@ func (p *printer) wrong(r core.Report) {
 		p.line("")
 		p.verdictText(*r.Refused)
 	}
+	for _, w := range r.Warnings {
+		p.line("")
+		p.warning(w)
+	}
 	if len(r.Problems) > 0 {
 		p.line("")
 		p.line("%s", p.paint(bold, plural(len(r.Problems), "problem")))

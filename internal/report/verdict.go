@@ -60,6 +60,20 @@ func (p *printer) refusal(r core.Refusal) {
 	p.line("  remedy  %s", oneLine(r.Remedy))
 }
 
+// warning is the block about what a person should look at.
+func (p *printer) warning(w core.Warning) {
+	p.line("%s: look at this", p.paint(warned, "warning"))
+	p.line("  code    %s", oneLine(w.Code))
+	if w.Commit != "" {
+		p.line("  commit  %s", oneLine(w.Commit))
+	}
+	p.line("  found   %s", oneLine(w.Found))
+	for _, c := range w.Commits {
+		p.line("          %s  %s  %s", shortID(c.Commit), signer(c), short(oneLine(c.Subject), valueWidth))
+	}
+	p.line("  remedy  %s", oneLine(w.Remedy))
+}
+
 func shortID(commit string) string {
 	if commit == "" {
 		return "(none)"

@@ -2,10 +2,8 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +20,9 @@ type Options struct {
 	Remote git.Remote
 	Ref    string // full name, such as refs/heads/main
 	Anchor *trust.Anchor
+
+	// Cluster keeps what was accepted beside the folder; nil: the folder alone.
+	Cluster trust.Documents
 }
 
 // A Source is one branch of one repo. It is not safe for concurrent use.
@@ -30,7 +31,7 @@ type Source struct {
 	repo     *git.Repo
 	verifier *trust.Verifier
 	accepted *trust.Store
-	applied  core.Applied
+	warnings []core.Warning // of the last Advance
 }
 
 // Open opens or creates the state folder.
@@ -43,16 +44,19 @@ func Open(opts Options) (*Source, error) {
 		return nil, err
 	}
 	accepted, err := trust.OpenStore(filepath.Join(opts.Dir, "accepted.json"),
-		trust.Binding{Repo: opts.Remote.URL, Ref: opts.Ref, Introduction: opts.Anchor.Introduction})
+		trust.Binding{Repo: opts.Remote.URL, Ref: opts.Ref, Introduction: opts.Anchor.Introduction}, opts.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor)}
-	return s, s.loadApplied()
+	return &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor)}, nil
 }
 
 // Advance implements reconcile.Source.
 func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, error) {
+	s.warnings = nil
+	if refused, err := s.agree(ctx); refused != nil || err != nil {
+		return core.Revision{}, refused, err
+	}
 	inForce := s.Accepted()
 	if ref := s.opts.Anchor.Ref; ref != "" && ref != s.opts.Ref {
 		return inForce, nil, fmt.Errorf("the trust file is about %s, but %s is followed: approvals for one must not count for the other", ref, s.opts.Ref)
@@ -76,11 +80,35 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 	if err != nil {
 		return inForce, nil, err
 	}
-	if err := s.accepted.Accept(next); err != nil {
+	if err := s.accepted.Accept(ctx, next); err != nil {
 		return inForce, nil, err
 	}
 	return s.Accepted(), nil, nil
 }
+
+// agree makes folder and cluster say the same. While they do not, nothing is in
+// force.
+func (s *Source) agree(ctx context.Context) (*core.Verdict, error) {
+	warning, refusal, err := s.accepted.Agree(ctx, func(ctx context.Context, there trust.State) (*core.Refusal, error) {
+		if _, err := s.fetch(ctx, s.opts.Ref); err != nil {
+			return nil, err
+		}
+		return s.verifier.Recheck(ctx, s.repo, there)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if warning != nil {
+		s.warnings = append(s.warnings, *warning)
+	}
+	if refusal != nil {
+		return &core.Verdict{To: refusal.Commit, Refusal: refusal}, nil
+	}
+	return nil, nil
+}
+
+// Warnings implements reconcile.Source.
+func (s *Source) Warnings() []core.Warning { return s.warnings }
 
 // Accepted is the last accepted revision; zero if there is none.
 func (s *Source) Accepted() core.Revision {
@@ -300,49 +328,20 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 	return p, err
 }
 
-// Applied implements reconcile.Source.
-func (s *Source) Applied() core.Applied { return s.applied }
+// Applied implements reconcile.Source. A revision that the store does not hold
+// is forgotten: then all that differs counts as a change, not as drift.
+func (s *Source) Applied() core.Applied {
+	state, _ := s.accepted.Accepted()
+	if _, err := s.repo.Commit(state.Applied.Commit); err != nil {
+		return core.Applied{}
+	}
+	return state.Applied
+}
 
 // SetApplied implements reconcile.Source.
-func (s *Source) SetApplied(applied core.Applied) error {
-	data, err := json.Marshal(applied)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(s.appliedFile(), data); err != nil {
+func (s *Source) SetApplied(ctx context.Context, applied core.Applied) error {
+	if err := s.accepted.SetApplied(ctx, applied); err != nil {
 		return fmt.Errorf("remember the applied revision: %w", err)
 	}
-	s.applied = applied
 	return nil
-}
-
-func (s *Source) appliedFile() string { return filepath.Join(s.opts.Dir, "applied.json") }
-
-// loadApplied reads what SetApplied wrote. A revision that the store does not
-// hold is forgotten: then all that differs counts as a change, not as drift.
-func (s *Source) loadApplied() error {
-	data, err := os.ReadFile(s.appliedFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var applied core.Applied
-	if err := json.Unmarshal(data, &applied); err != nil {
-		return fmt.Errorf("%s: %w; delete the file, the next pass writes it again", s.appliedFile(), err)
-	}
-	if _, err := s.repo.Commit(applied.Commit); err == nil {
-		s.applied = applied
-	}
-	return nil
-}
-
-// writeFile replaces a file whole or not at all.
-func writeFile(name string, data []byte) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
 }

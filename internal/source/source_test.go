@@ -9,16 +9,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
+	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/source"
 	"prumo.dev/prumo/internal/trust"
+	"prumo.dev/prumo/test/cluster/clustertest"
 	"prumo.dev/prumo/test/lab"
 )
 
+func TestMain(m *testing.M) { clustertest.Main(m) }
+
 // open opens the state folder of a lab, as a daemon that was started again would.
-func open(t *testing.T, l *lab.Lab) *source.Source {
+func open(t *testing.T, l *lab.Lab, change ...func(*source.Options)) *source.Source {
 	t.Helper()
 	data, err := os.ReadFile(l.Trust)
 	if err != nil {
@@ -28,8 +35,12 @@ func open(t *testing.T, l *lab.Lab) *source.Source {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	s, err := source.Open(source.Options{Dir: filepath.Join(l.Dir, "state"), Ref: "refs/heads/main",
-		Remote: git.Remote{URL: l.Origin}, Anchor: anchor})
+	opts := source.Options{Dir: filepath.Join(l.Dir, "state"), Ref: "refs/heads/main",
+		Remote: git.Remote{URL: l.Origin}, Anchor: anchor}
+	for _, f := range change {
+		f(&opts)
+	}
+	s, err := source.Open(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +109,7 @@ func TestAppliedSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := core.Applied{Revision: rev, Kept: map[string]string{"MLTool/qdrant": rev.Commit}}
-	if err := s.SetApplied(want); err != nil {
+	if err := s.SetApplied(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, open(t, l).Applied()); diff != "" {
@@ -262,4 +273,59 @@ func TestOverride(t *testing.T) {
 	if err != nil || rev.Commit != good || refused == nil || refused.Refusal.Code != "E-LEFT" {
 		t.Errorf("the bad revision again, after a restart: in force %s, %+v, %v", rev.Commit, refused, err)
 	}
+}
+
+// TestAgree: while the folder and the cluster disagree, nothing is in force.
+func TestAgree(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := documents(t)
+	open := func() *source.Source { return open(t, l, func(o *source.Options) { o.Cluster = docs }) }
+	s := open()
+	rev, refused, err := s.Advance(t.Context())
+	if err != nil || refused != nil || rev.Commit == "" {
+		t.Fatal(rev, refused, err)
+	}
+	if err := s.SetApplied(t.Context(), core.Applied{Revision: rev}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(l.Dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	got, refused, err := s.Advance(t.Context())
+	if err != nil || refused != nil || got != rev || s.Applied().Revision != rev || len(s.Warnings()) != 1 {
+		t.Errorf("without its folder: in force %+v, applied %+v, refused %+v, warnings %v, %v", got, s.Applied(), refused, s.Warnings(), err)
+	}
+
+	data, version, err := docs.Load(t.Context(), "accepted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := strings.Replace(string(data), rev.Commit, strings.Repeat("0", 40), 1)
+	if _, err := docs.Save(t.Context(), "accepted", []byte(forged), version); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	got, refused, err = s.Advance(t.Context())
+	if err != nil || got.Commit != "" || refused == nil || refused.Refusal.Code != trust.CodeState {
+		t.Errorf("after somebody edited the cluster's copy: in force %+v, refused %+v, %v", got, refused, err)
+	}
+}
+
+func documents(t *testing.T) trust.Documents {
+	t.Helper()
+	cfg := clustertest.Shared(t).Config()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "source-"}}
+	ns, err := kubernetes.NewForConfigOrDie(cfg).CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := cluster.New(cfg, "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return live.Documents(ns.Name)
 }

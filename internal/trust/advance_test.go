@@ -1,7 +1,9 @@
 package trust
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,7 +64,7 @@ func TestAdvance(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accepted.json")
 	of := Binding{Repo: w.dir, Ref: "refs/heads/main", Introduction: w.intro}
 	for _, tip := range []string{one, two} {
-		store, err := OpenStore(path, of)
+		store, err := OpenStore(path, of, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,11 +72,12 @@ func TestAdvance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store, err := OpenStore(path, of)
+	store, err := OpenStore(path, of, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := State{Binding: of, Commit: two, Signer: "rita", Previous: one, Commits: 3, PolicyVersion: 2, Time: noon}
+	want := State{Binding: of, Serial: 2, Commit: two, Payload: w.payload(two), Signer: "rita", Previous: one, Commits: 3, PolicyVersion: 2,
+		PolicySHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(w.policyText(2, rest(w.policy))))), Time: noon}
 	if got, _ := store.Accepted(); !cmp.Equal(got, want) {
 		t.Errorf("accepted (-want +got):\n%s", cmp.Diff(want, got))
 	}
@@ -107,7 +110,7 @@ func advance(t *testing.T, v *Verifier, store *Store, h History, tip string) err
 	if err != nil {
 		return err
 	}
-	return store.Accept(next)
+	return store.Accept(t.Context(), next)
 }
 
 // TestVerifyProposal judges branches that the accepted revision is not part of.

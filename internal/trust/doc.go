@@ -15,7 +15,8 @@
 // whose text binds them to repo, ref, base, commit and tree (see ApprovalBody).
 // People are counted, never keys.
 //
-// A Store keeps the last accepted revision, so that history only grows. Only the
+// A Store keeps the last accepted revision, on disk and in the cluster, so that
+// history only grows. Only the
 // root principals together can have the branch leave it: see Override.
 //
 // Time is when a commit is first seen, by the verifier's clock: dates in commits
@@ -46,6 +47,7 @@
 //	E-REWRITTEN       the branch no longer contains the last accepted revision
 //	E-LEFT            the branch brings back what root principals had it leave
 //	E-INTRODUCTION    the history does not begin at the introduction
+//	E-STATE           state folder and cluster do not say the same of what was accepted last
 //	E-LIMIT           more commits at once than the limits allow
 //
 // A malformed object keeps the code that package git gives it: E-FORMAT, E-HASH,

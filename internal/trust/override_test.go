@@ -114,7 +114,7 @@ func TestOverrideIsStored(t *testing.T) {
 	w.override(bad, good, "root2", "ruth", "")
 	h, v := w.history(good, bad), w.verifier()
 	of := Binding{Repo: w.dir, Ref: "refs/heads/main", Introduction: w.intro}
-	store, err := OpenStore(filepath.Join(t.TempDir(), "accepted.json"), of)
+	store, err := OpenStore(filepath.Join(t.TempDir(), "accepted.json"), of, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,16 +130,17 @@ func TestOverrideIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := State{Binding: of, Commit: good, Previous: bad, Commits: 3, PolicyVersion: 1, Time: noon, Instead: true, Left: []string{bad}}
+	want := State{Binding: of, Serial: 1, Commit: good, Payload: w.payload(good), Signer: "ana", Previous: bad, Commits: 3,
+		PolicyVersion: 1, PolicySHA256: before.PolicySHA256, Time: noon, Instead: true, Left: []string{bad}}
 	if diff := cmp.Diff(want, next); diff != "" {
 		t.Errorf("next (-want +got):\n%s", diff)
 	}
 	plain := next
 	plain.Instead = false
-	if err := store.Accept(plain); !errors.Is(err, ErrBackwards) {
+	if err := store.Accept(t.Context(), plain); !errors.Is(err, ErrBackwards) {
 		t.Errorf("the same step without root: got %v, want ErrBackwards", err)
 	}
-	if err := store.Accept(next); err != nil {
+	if err := store.Accept(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
 	if err := advance(t, v, store, h, bad); err == nil || !strings.Contains(err.Error(), CodeLeft) {

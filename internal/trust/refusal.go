@@ -33,6 +33,7 @@ const (
 	CodeLeft          = "E-LEFT"
 	CodeRewritten     = "E-REWRITTEN"
 	CodeIntroduction  = "E-INTRODUCTION"
+	CodeState         = "E-STATE"
 	CodeLimit         = "E-LIMIT"
 )
 

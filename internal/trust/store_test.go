@@ -17,13 +17,13 @@ var (
 	idC = strings.Repeat("c", 40)
 
 	binding = Binding{Repo: "https://git.example/infra", Ref: "refs/heads/main", Introduction: idA}
-	first   = State{Binding: binding, Commit: idB, Commits: 3, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(1, 0).UTC()}
-	second  = State{Binding: binding, Commit: idC, Previous: idB, Commits: 4, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(2, 0).UTC()}
+	first   = State{Binding: binding, Serial: 1, Commit: idB, Commits: 3, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(1, 0).UTC()}
+	second  = State{Binding: binding, Serial: 2, Commit: idC, Previous: idB, Commits: 4, PolicyVersion: 2, Left: []string{idC}, Time: time.Unix(2, 0).UTC()}
 )
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, err := OpenStore(path, binding)
+	s, err := OpenStore(path, binding, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestStore(t *testing.T) {
 		t.Errorf("new store: got %+v, %v; want the binding alone", got, ok)
 	}
 	for _, st := range []State{first, first, second} {
-		if err := s.Accept(st); err != nil {
+		if err := s.Accept(t.Context(), st); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,10 +82,10 @@ func TestStoreRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "accepted.json")
 			s := open(t, path)
-			if err := s.Accept(first); err != nil {
+			if err := s.Accept(t.Context(), first); err != nil {
 				t.Fatal(err)
 			}
-			err := s.Accept(tt.next)
+			err := s.Accept(t.Context(), tt.next)
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.msg) {
 				t.Errorf("got %v, want %v with %q", err, tt.want, tt.msg)
 			}
@@ -100,12 +100,12 @@ func TestStoreRefuses(t *testing.T) {
 func TestStoreTwoWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accepted.json")
 	one, two := open(t, path), open(t, path)
-	if err := two.Accept(first); err != nil {
+	if err := two.Accept(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	mine := first
 	mine.Commit = idC
-	if err := one.Accept(mine); !errors.Is(err, ErrConflict) {
+	if err := one.Accept(t.Context(), mine); !errors.Is(err, ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
 	if got, _ := one.Accepted(); !cmp.Equal(got, first) {
@@ -133,7 +133,7 @@ func TestStoreCorrupt(t *testing.T) {
 			if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := OpenStore(path, binding)
+			_, err := OpenStore(path, binding, nil)
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "remove the file") {
 				t.Errorf("got %v, want ErrCorrupt with the remedy", err)
 			}

@@ -82,11 +82,14 @@ func (r *repo) Advance(context.Context) (core.Revision, *core.Verdict, error) {
 // Tree implements reconcile.Source.
 func (r *repo) Tree(rev core.Revision) (core.Tree, error) { return core.Tree{Revision: rev}, nil }
 
+// Warnings implements reconcile.Source.
+func (r *repo) Warnings() []core.Warning { return nil }
+
 // Applied implements reconcile.Source.
 func (r *repo) Applied() core.Applied { return r.applied }
 
 // SetApplied implements reconcile.Source.
-func (r *repo) SetApplied(applied core.Applied) error {
+func (r *repo) SetApplied(_ context.Context, applied core.Applied) error {
 	r.applied = applied
 	return nil
 }
