@@ -29,7 +29,8 @@ const (
 )
 
 var charters = []charter{
-	{pkg: "internal/core", direct: []string{"."}, why: "the words must not know what uses them: standard library only"},
+	{pkg: "internal/objpath", direct: []string{"."}, why: "a path must not know what it is used for: standard library only"},
+	{pkg: "internal/core", direct: []string{"."}, but: own + "/internal/objpath", why: "the words must not know what uses them: standard library and paths only"},
 	{pkg: "internal/config", direct: []string{own}, but: own + "/internal/core", why: "the file's shape must not know what its values are used for"},
 	{pkg: "internal/git",
 		deep: []string{cue, "k8s.io", client},

@@ -26,7 +26,7 @@ func (p *pass) applyOne(ctx context.Context, i int) error {
 	case c.Action == core.ActionCreate:
 		return p.create(ctx, i, c.Manifest)
 	}
-	return p.send(ctx, i, pinned(c), cluster.ApplyOptions{Force: c.Force})
+	return p.send(ctx, i, pinned(c), cluster.ApplyOptions{Force: c.Force, GiveUp: c.Ignore})
 }
 
 // creates names what a change brings that others cannot be without: a namespace,
@@ -77,7 +77,7 @@ func (p *pass) send(ctx context.Context, i int, manifest map[string]any, opts cl
 // create applies an object that does not exist. If it does by now, it is not we
 // who created it, and nothing is written: the next pass plans to adopt it.
 func (p *pass) create(ctx context.Context, i int, manifest map[string]any) error {
-	return p.send(ctx, i, manifest, cluster.ApplyOptions{New: true})
+	return p.send(ctx, i, manifest, cluster.ApplyOptions{New: true, GiveUp: p.changes[i].Ignore})
 }
 
 // replace deletes an object, waits until it is gone, and creates it anew.

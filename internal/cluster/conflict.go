@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // conflictMessage is what the server says of one conflict. An Update names the
@@ -115,14 +115,12 @@ func pathString(path fieldpath.Path) string {
 	var b strings.Builder
 	for _, e := range path {
 		switch {
-		case e.FieldName != nil && plainName(*e.FieldName):
-			b.WriteString("." + *e.FieldName)
 		case e.FieldName != nil:
-			fmt.Fprintf(&b, "[%q]", *e.FieldName)
+			b.WriteString(objpath.Field(*e.FieldName))
 		case e.Key != nil:
 			var keys []string
 			for _, k := range *e.Key {
-				keys = append(keys, k.Name+"="+keyValue(fmt.Sprint(k.Value.Unstructured())))
+				keys = append(keys, k.Name+"="+objpath.Value(fmt.Sprint(k.Value.Unstructured())))
 			}
 			b.WriteString("[" + strings.Join(keys, ",") + "]")
 		default:
@@ -130,21 +128,4 @@ func pathString(path fieldpath.Path) string {
 		}
 	}
 	return b.String()
-}
-
-// keyValue quotes the value of a list key where it could be taken for syntax.
-func keyValue(s string) string {
-	if s == "" || strings.ContainsAny(s, "[]=,\" \t\n") {
-		return strconv.Quote(s)
-	}
-	return s
-}
-
-func plainName(s string) bool {
-	for _, r := range s {
-		if r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return false
-		}
-	}
-	return s != ""
 }

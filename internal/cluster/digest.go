@@ -56,7 +56,7 @@ func statedDigest(live map[string]any) digest {
 // fieldsDigest hashes what a spec wants of an object.
 func fieldsDigest(o core.Object) digest {
 	h := sha256.New()
-	say(json.NewEncoder(h), o.Spec.String(), o.Fields)
+	say(json.NewEncoder(h), o.Spec.String(), o.Fields, o.Ignore)
 	return digest(h.Sum(nil))
 }
 
@@ -126,7 +126,7 @@ func hasKey(item any, key smdvalue.FieldList) bool {
 // that every field which says so is ours: then its digest tells whether it still
 // is.
 func inSync(o core.Observed) bool {
-	if !o.Ours || o.Predicted == nil || len(o.Conflicts) > 0 {
+	if !o.Ours || o.Predicted == nil || len(o.Conflicts) > 0 || len(o.GiveUp) > 0 {
 		return false
 	}
 	return digestOf(o.Live) == digestOf(o.Predicted) && reflect.DeepEqual(settled(o.Live), settled(o.Predicted))

@@ -11,21 +11,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // serverFields are what only the server may say. A rendered object that says one
 // would turn an apply into a precondition, or be refused.
 var serverFields = []string{"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp"}
 
-// manifest is what is sent for an object: its fields and our marks. Live is nil
-// if the object does not exist.
-func manifest(o core.Object, live map[string]any, instance string) map[string]any {
+// manifest is what is sent for an object: its fields and our marks, but for those
+// fields of it that belong to others, if it exists. Live is nil if it does not.
+// giveUp are those of them that are ours still.
+func manifest(o core.Object, live map[string]any, instance string) (sent map[string]any, giveUp []objpath.Path) {
 	u := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(o.Fields)}
 	for _, f := range serverFields {
 		unstructured.RemoveNestedField(u.Object, "metadata", f)
 	}
 	delete(u.Object, "status")
 	encodeStringData(u)
+	giveUp = yield(u.Object, live, o.Ignore)
 
 	set(u.Object, "labels", core.LabelOwner, instance)
 	set(u.Object, "annotations", core.AnnotationID, o.ID.String())
@@ -34,9 +37,9 @@ func manifest(o core.Object, live map[string]any, instance string) map[string]an
 	unstructured.RemoveNestedField(u.Object, "metadata", "annotations", core.AnnotationTaints)
 
 	if isNode(u.Object) && live != nil {
-		taintManifest(u, live)
+		taintManifest(u, live, o.Ignore)
 	}
-	return u.Object
+	return u.Object, giveUp
 }
 
 // origin says whether we created an object. What is not surely created by us is

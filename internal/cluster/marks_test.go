@@ -72,7 +72,8 @@ func TestManifest(t *testing.T) {
 	want := fields(
 		inMeta("labels", map[string]any{"team": "a", core.LabelOwner: "i"}),
 		inMeta("annotations", map[string]any{core.AnnotationOrigin: "adopted", core.AnnotationID: "ConfigMap/ns/a", core.AnnotationSpec: "MLTool/t"}))
-	if diff := cmp.Diff(want, manifest(o, live, "i")); diff != "" {
+	got, _ := manifest(o, live, "i")
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if hostile["status"] == nil {
@@ -84,7 +85,7 @@ func TestManifestEncodesStringData(t *testing.T) {
 	m := fields(func(m map[string]any) {
 		m["kind"], m["stringData"], m["data"] = "Secret", map[string]any{"a": "x"}, map[string]any{"b": "eQ=="}
 	})
-	got := manifest(core.Object{ID: idOf(m), Fields: m}, nil, "i")
+	got, _ := manifest(core.Object{ID: idOf(m), Fields: m}, nil, "i")
 	if diff := cmp.Diff(any(map[string]any{"a": "eA==", "b": "eQ=="}), got["data"]); diff != "" || got["stringData"] != nil {
 		t.Errorf("data (-want +got)\n%s\nstringData: %v", diff, got["stringData"])
 	}

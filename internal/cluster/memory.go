@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // verdictsPerObject bounds what is remembered of one object: what the branch
@@ -18,6 +19,7 @@ const verdictsPerObject = 2
 // live object.
 type verdict struct {
 	fields map[string]any // of the core.Object that was asked about
+	ignore []objpath.Path // of the same
 	wants  digest         // of the same
 	spec   core.SpecID
 	live   digest // of the live object that it was said of
@@ -30,18 +32,19 @@ type verdict struct {
 }
 
 // about reports whether a verdict is about what o wants. A rendering is never
-// changed, so that one map is one wish; only others must be hashed.
+// changed, so that one map is one wish, but for the rules; only others must be hashed.
 func (v *verdict) about(o core.Object) bool {
 	if v.spec != o.Spec {
 		return false
 	}
-	if reflect.ValueOf(v.fields).UnsafePointer() == reflect.ValueOf(o.Fields).UnsafePointer() {
+	if reflect.ValueOf(v.fields).UnsafePointer() == reflect.ValueOf(o.Fields).UnsafePointer() &&
+		reflect.DeepEqual(v.ignore, o.Ignore) {
 		return true
 	}
 	if fieldsDigest(o) != v.wants {
 		return false
 	}
-	v.fields = o.Fields
+	v.fields, v.ignore = o.Fields, o.Ignore
 	return true
 }
 
@@ -115,7 +118,7 @@ func (m *memory) applied(manifest, after map[string]any) {
 
 func (m *memory) verdict(o core.Object, live map[string]any) *verdict {
 	return &verdict{
-		fields: o.Fields, wants: fieldsDigest(o), spec: o.Spec, live: digestOf(live), brief: brief(live),
+		fields: o.Fields, ignore: o.Ignore, wants: fieldsDigest(o), spec: o.Spec, live: digestOf(live), brief: brief(live),
 		until: time.Now().Add(between(m.every)),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // taintTries bounds how often a taint merge is done again because the Node
@@ -40,8 +41,8 @@ func isNode(m map[string]any) bool {
 // taintManifest turns the taints that a spec wants into the whole list that the
 // live Node should have, notes which are ours, and pins the manifest to this
 // Node, so that sending it can never create one.
-func taintManifest(u *unstructured.Unstructured, live map[string]any) {
-	want := taintsOf(u.Object)
+func taintManifest(u *unstructured.Unstructured, live map[string]any, ignore []objpath.Path) {
+	want := yieldTaints(taintsOf(u.Object), live, ignore)
 	writeTaints(u.Object, mergeTaints(taintsOf(live), recorded(live), want), keysOf(want))
 	u.SetUID((&unstructured.Unstructured{Object: live}).GetUID())
 }

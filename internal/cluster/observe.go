@@ -197,9 +197,9 @@ func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 // look is what can be said of an object without asking about it.
 func (p *pass) look(o core.Object, live map[string]any) core.Observed {
 	seen := core.Observed{
-		Object: o, Spec: p.specs[o.Spec], Live: live, Ours: p.c.Owns(live),
-		Manifest: manifest(o, live, p.c.instance), Unchecked: p.unchecked(o),
+		Object: o, Spec: p.specs[o.Spec], Live: live, Ours: p.c.Owns(live), Unchecked: p.unchecked(o),
 	}
+	seen.Manifest, seen.GiveUp = manifest(o, live, p.c.instance)
 	if seen.Unchecked == "" {
 		seen.Blocked = p.blocked(o, live)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 var nodes = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
@@ -23,6 +24,10 @@ type ApplyOptions struct {
 	DryRun bool // the server answers what it would do, and stores nothing
 	Force  bool // take fields that other managers own
 	New    bool // refuse with a conflict if the object exists
+
+	// GiveUp are fields that are nobody's afterwards, and keep the values that they
+	// have then. A dry-run does not ask about that.
+	GiveUp []objpath.Path
 }
 
 // noVersion is a resourceVersion that no object ever has: the first write to an
@@ -39,6 +44,9 @@ func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts Apply
 	after, err := c.send(ctx, manifest, opts)
 	if opts.DryRun {
 		return after, err
+	}
+	if err == nil && len(opts.GiveUp) > 0 {
+		after, err = c.giveUp(ctx, after, opts.GiveUp)
 	}
 	c.mu.Lock()
 	applied := c.applied

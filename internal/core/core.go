@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // APIVersion is the apiVersion of every spec.
@@ -38,6 +40,9 @@ const (
 const (
 	AnnotationDrift     = "prumo.dev/drift"     // a DriftMode; default correct
 	AnnotationConflicts = "prumo.dev/conflicts" // "take": take fields that another manager owns; default: show and leave
+
+	AnnotationIgnore = "prumo.dev/ignore"       // objpath.ParseRules: fields that belong to whoever writes them; see Object.Ignore
+	AnnotationForce  = "prumo.dev/force-fields" // objpath.ParseRules: fields to take from other managers, and no others
 )
 
 // A Revision is one commit of the infra repo.
@@ -195,6 +200,14 @@ type Object struct {
 	Spec   SpecID
 	Pos    Pos            // of the spec
 	Fields map[string]any // JSON shape: map, slice, string, bool, int64, float64, nil
+
+	// Ignore are fields that are declared when the object is created, and belong to
+	// whoever writes them from then on: they are not sent, never drift, and never a
+	// conflict.
+	Ignore []objpath.Path
+
+	// Force are fields that are taken from other managers; see AnnotationForce.
+	Force []objpath.Path
 }
 
 // A Rendering is what a Tree says. Specs with a Problem, and specs that depend
@@ -227,6 +240,9 @@ type Observed struct {
 	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
 	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
 	Ours      bool           // Live carries our mark
+
+	// GiveUp are those of Object.Ignore that are ours still.
+	GiveUp []objpath.Path
 }
 
 // An Observation is the live state that a plan is made from.
@@ -327,6 +343,10 @@ type Change struct {
 	Conflicts  []Conflict    `json:"conflicts,omitempty"`
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
 	Unchecked  string        `json:"unchecked,omitempty"` // see Observed.Unchecked
+
+	// Ignore is Object.Ignore. What of it is ours stops being so once the rest is
+	// done, and keeps its value.
+	Ignore []objpath.Path `json:"ignore,omitempty"`
 
 	// What apply needs; never printed.
 	Manifest        map[string]any `json:"-"` // what is sent

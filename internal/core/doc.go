@@ -11,6 +11,6 @@
 //
 // Values are immutable by convention: no stage edits what it was given.
 //
-// Charter: standard library only, no behaviour beyond naming, ordering and
+// Charter: standard library and objpath only, no behaviour beyond naming, ordering and
 // formatting of the nouns themselves.
 package core

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // hold turns what may not be done without asking into ActionHold, unless the
@@ -85,6 +86,7 @@ func hash(drafts []draft) string {
 		Unchecked bool
 		UID       string
 		Fields    []field
+		Ignore    []objpath.Path `json:",omitempty"`
 	}
 	h := sha256.New()
 	enc := json.NewEncoder(h) // one line per object; map keys sorted
@@ -92,7 +94,7 @@ func hash(drafts []draft) string {
 		if d.Action == core.ActionBlocked || d.Action == core.ActionObserve {
 			continue
 		}
-		x := done{ID: d.ID.String(), Action: d.Action, Force: d.Force, Unchecked: d.Unchecked != "", UID: d.UID}
+		x := done{ID: d.ID.String(), Action: d.Action, Force: d.Force, Unchecked: d.Unchecked != "", UID: d.UID, Ignore: d.Ignore}
 		for _, l := range d.leaves {
 			f := field{Path: renderPath(l.path), From: l.from, To: l.to}
 			if l.from != nil && (hides(l) || !d.ours) {

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // Defaults of Options.
@@ -117,7 +120,7 @@ func desired(o core.Observed) (draft, bool) {
 		return d, true
 	}
 	leaves := compareLive(o)
-	if o.Ours && len(leaves)+len(o.Conflicts) == 0 {
+	if o.Ours && len(leaves)+len(o.Conflicts)+len(o.GiveUp) == 0 {
 		return draft{}, false
 	}
 	d.Action, d.Class = core.ActionUpdate, core.DriftEdited
@@ -127,6 +130,9 @@ func desired(o core.Observed) (draft, bool) {
 	all := owners(o.Live)
 	d.setFields(all, leaves, o.Object.Fields)
 	d.settleConflicts(o, all)
+	for _, p := range o.GiveUp {
+		d.note(fmt.Sprintf("%s is given up: its value stays, and belongs to whoever writes it", p))
+	}
 	return d, true
 }
 
@@ -136,7 +142,7 @@ func compareLive(o core.Observed) []leaf {
 	if o.Predicted == nil {
 		return compareManifest(o)
 	}
-	leaves := concerning(o, compare(o.Live, o.Predicted, whole))
+	leaves := heeded(concerning(o, compare(o.Live, o.Predicted, whole)), o.Object.Ignore)
 	if o.Ours {
 		return leaves
 	}
@@ -163,8 +169,18 @@ func concerning(o core.Observed, leaves []leaf) []leaf {
 // compareManifest compares a live object with what would be sent, marks apart,
 // where the server did not say what it would make of it.
 func compareManifest(o core.Observed) []leaf {
-	leaves := compare(o.Live, o.Manifest, declared)
+	leaves := heeded(compare(o.Live, o.Manifest, declared), o.Object.Ignore)
 	return slices.DeleteFunc(leaves, func(l leaf) bool { return isMark(l.path[len(l.path)-1].field) })
+}
+
+// heeded leaves out what belongs to whoever writes it.
+func heeded(leaves []leaf, ignore []objpath.Path) []leaf {
+	if len(ignore) == 0 {
+		return leaves
+	}
+	return slices.DeleteFunc(leaves, func(l leaf) bool {
+		return slices.ContainsFunc(ignore, func(p objpath.Path) bool { return covered(l.path, p) })
+	})
 }
 
 // refused is an object that the server did not accept: if an immutable field is
@@ -192,9 +208,26 @@ func refused(d draft, o core.Observed) draft {
 		d.block(core.DriftBlocked, what+", and the object was adopted, so it is not replaced: change the spec, or delete the object by hand"+says)
 	default:
 		d.Action, d.Class = core.ActionReplace, core.DriftEdited
+		d.Manifest = remade(o)
 		d.Reason = what + ": the object is deleted and made anew" + says
 	}
 	return d
+}
+
+// remade is what is sent when an object is made anew: what others wrote to the
+// fields that are theirs is kept.
+func remade(o core.Observed) map[string]any {
+	m := runtime.DeepCopyJSON(o.Manifest)
+	for _, p := range o.Object.Ignore {
+		v, there := p.Get(o.Live)
+		if !there {
+			v, there = p.Get(o.Object.Fields)
+		}
+		if there {
+			p.Set(m, runtime.DeepCopyJSONValue(v))
+		}
+	}
+	return m
 }
 
 // expected compares what nobody here writes: what a machine says of itself.
@@ -244,7 +277,7 @@ func newDraft(o core.Observed) draft {
 	if d.Mode == "" {
 		d.Mode = core.DriftCorrect
 	}
-	d.Unchecked, d.Manifest = o.Unchecked, o.Manifest
+	d.Unchecked, d.Manifest, d.Ignore = o.Unchecked, o.Manifest, o.Object.Ignore
 	d.setLive(o.Live)
 	return d
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // A segment is one step from an object's root towards a leaf: a field of a map,
@@ -29,23 +31,25 @@ func renderPath(path []segment) string {
 		switch {
 		case s.isItem():
 			b.WriteString("[" + s.key + "]")
-		case plain(s.field):
-			b.WriteString("." + s.field)
 		default:
-			b.WriteString("[" + strconv.QuoteToASCII(s.field) + "]")
+			b.WriteString(objpath.Field(s.field))
 		}
 	}
 	return b.String()
 }
 
-// plain reports whether a field can stand in a path without quotes.
-func plain(field string) bool {
-	for _, r := range field {
-		if !(r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+// covered reports whether a path is p or lies below it.
+func covered(path []segment, p objpath.Path) bool {
+	if len(path) < len(p) {
+		return false
+	}
+	for i, step := range p {
+		s := path[i]
+		if s.isItem() && !step.Leads(s.live, s.index) && !step.Leads(s.want, s.index) || !s.isItem() && s.field != step.Field {
 			return false
 		}
 	}
-	return field != ""
+	return true
 }
 
 // comparePaths orders paths as an object reads, list items by index.
@@ -151,20 +155,7 @@ func itemKey(names []string, item any) (string, bool) {
 		case map[string]any, []any, nil:
 			return "", false
 		}
-		parts = append(parts, name+"="+keyValue(fmt.Sprint(v)))
+		parts = append(parts, name+"="+objpath.Value(fmt.Sprint(v)))
 	}
 	return strings.Join(parts, ","), true
-}
-
-// keyValue quotes a key's value where it could be mistaken for path syntax.
-func keyValue(s string) string {
-	for _, r := range s {
-		if !plain(string(r)) && !strings.ContainsRune("./:$", r) {
-			return strconv.QuoteToASCII(s)
-		}
-	}
-	if s == "" {
-		return `""`
-	}
-	return s
 }

@@ -34,22 +34,22 @@ func Split(plan core.Plan, before, after core.Rendering) (caused, drift core.Pla
 
 // rendered finds the objects of a rendering.
 type rendered struct {
-	objects, expects map[core.ObjectID]map[string]any
+	objects, expects map[core.ObjectID]core.Object
 }
 
 func newRendered(r core.Rendering) rendered {
-	index := func(objects []core.Object) map[core.ObjectID]map[string]any {
-		m := make(map[core.ObjectID]map[string]any, len(objects))
+	index := func(objects []core.Object) map[core.ObjectID]core.Object {
+		m := make(map[core.ObjectID]core.Object, len(objects))
 		for _, o := range objects {
-			m[o.ID] = o.Fields
+			m[o.ID] = o
 		}
 		return m
 	}
 	return rendered{index(r.Objects), index(r.Expects)}
 }
 
-// lookup returns the desired object of a change; nil if there is none.
-func (r rendered) lookup(c core.Change) map[string]any {
+// lookup returns the desired object of a change; without Fields if there is none.
+func (r rendered) lookup(c core.Change) core.Object {
 	if c.Action == core.ActionObserve {
 		return r.expects[c.ID]
 	}
@@ -58,27 +58,31 @@ func (r rendered) lookup(c core.Change) map[string]any {
 
 // splitChange returns the part of a change that the commit causes and the part
 // that it does not; nil where there is none.
-func splitChange(c core.Change, was, is map[string]any) (caused, drift *core.Change) {
-	if was == nil {
-		if is == nil {
+func splitChange(c core.Change, was, is core.Object) (caused, drift *core.Change) {
+	if was.Fields == nil {
+		if is.Fields == nil {
 			return nil, &c // rendered by neither: an orphan of old
 		}
 		return unattributed(c), nil
 	}
-	if is == nil {
+	if is.Fields == nil {
 		return &c, nil // the commit took it away
 	}
 	var changed []string
-	for _, l := range compare(was, is, shallow) {
+	for _, l := range compare(was.Fields, is.Fields, shallow) {
 		changed = append(changed, renderPath(l.path))
 	}
-	if len(changed) == 0 {
+	switch {
+	case len(changed) > 0:
+	case c.Action == core.ActionUpdate && len(c.Fields)+len(c.Conflicts) == 0:
+		return &c, nil // fields of ours that we give up: nobody's doing but ours
+	default:
 		return nil, &c
 	}
 	if c.Action != core.ActionUpdate && c.Action != core.ActionObserve {
 		return unattributed(c), nil
 	}
-	return splitFields(c, is, changed)
+	return splitFields(c, is.Fields, changed)
 }
 
 // splitFields shares out the fields of a change. changed are the paths at which

@@ -126,7 +126,14 @@ func print(out core.Rendering) string {
 		b.WriteByte('\n')
 	}
 	for _, o := range out.Objects {
-		fmt.Fprintf(&b, "object %s of %s: %v\n", o.ID, o.Spec, o.Fields)
+		fmt.Fprintf(&b, "object %s of %s: %v", o.ID, o.Spec, o.Fields)
+		if len(o.Ignore) > 0 {
+			fmt.Fprintf(&b, " ignore %v", o.Ignore)
+		}
+		if len(o.Force) > 0 {
+			fmt.Fprintf(&b, " force %v", o.Force)
+		}
+		b.WriteByte('\n')
 	}
 	for _, o := range out.Expects {
 		fmt.Fprintf(&b, "expect %s of %s: %v\n", o.ID, o.Spec, o.Fields)

@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // A fileResult is what a spec file says.
@@ -27,6 +28,8 @@ type unit struct {
 	facts    any
 	in       any // the spec as plain data; nil if outcome needs nothing else
 	doc      *document
+	ignore   []objpath.Rule // of its annotations
+	force    []objpath.Rule
 	problems []core.Problem
 
 	outcomeKey [32]byte // of the facts that outcome was made from

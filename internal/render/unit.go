@@ -109,43 +109,6 @@ func text(st *ast.StructLit, name string) (string, bool) {
 	return s, err == nil
 }
 
-// readAnnotations reads how the objects of the spec are to be kept.
-func (u *unit) readAnnotations() {
-	u.spec.Drift = core.DriftCorrect
-	st, _ := member(u.doc.expr.(*ast.StructLit), "metadata").(*ast.StructLit)
-	ann, ok := member(st, "annotations").(*ast.StructLit)
-	if !ok {
-		return
-	}
-	for _, e := range ann.Elts {
-		f, ok := e.(*ast.Field)
-		if !ok {
-			continue
-		}
-		name := labelOf(f)
-		if !strings.HasPrefix(name, "prumo.dev/") {
-			continue
-		}
-		value, _ := text(ann, name)
-		path := []string{"metadata", "annotations", name}
-		switch name {
-		case core.AnnotationDrift:
-			switch mode := core.DriftMode(value); mode {
-			case core.DriftCorrect, core.DriftReport, core.DriftIgnore:
-				u.spec.Drift = mode
-			default:
-				u.blame(u.doc.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
-			}
-		case core.AnnotationConflicts:
-			if u.spec.TakeConflicts = value == "take"; !u.spec.TakeConflicts {
-				u.blame(u.doc.at(path), "%s: %q; want take, or leave it out", shown(path), value)
-			}
-		default:
-			u.blame(u.doc.label(path), "%s: unknown annotation; want %s or %s", shown(path), core.AnnotationDrift, core.AnnotationConflicts)
-		}
-	}
-}
-
 // readContract reads refs and facts, which depend on the spec and the site alone.
 func (u *unit) readContract(v cue.Value) error {
 	data, err := toGo(v.LookupPath(refsPath))
@@ -220,6 +183,9 @@ func (u *unit) render(v cue.Value) *outcome {
 		if err := pv.Err(); err != nil && len(out.problems) == 0 {
 			blame(u.spec.Pos, "kind %s: %s: %s", u.spec.ID.Kind, part.name, brieflyWhy(err))
 		}
+	}
+	if err := u.share(v, out.objects, blame); err != nil {
+		blame(u.spec.Pos, "kind %s: ignore: %v", u.spec.ID.Kind, err)
 	}
 	return out
 }
