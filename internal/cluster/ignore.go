@@ -50,22 +50,39 @@ func yield(manifest, live map[string]any, ignore []objpath.Path) (ours []objpath
 }
 
 // leaveOut removes a field from a manifest, and what is empty around it then. But
-// what we own there is still sent, empty: the server would take it away with all
-// that nobody owns in it.
+// where we own something around it that is sent, empty: the server would take it
+// away with all that nobody owns in it.
 func leaveOut(manifest, live map[string]any, mine *fieldpath.Set, p objpath.Path) {
-	if _, declared := p.Get(manifest); !declared {
-		return
-	}
+	_, declared := p.Get(manifest)
+	_, lives := p.Get(live)
 	p.Remove(manifest)
-	for n := len(p) - 1; n > 0; n-- {
-		around, _ := p[:n].Get(manifest)
-		m, isMap := around.(map[string]any)
-		l, isList := around.([]any)
-		if isMap && len(m) > 0 || isList && len(l) > 0 || p[n-1].Field == "" || !under(mine, live, p[:n]).Empty() {
+	for n := len(p) - 1; n > 0 && p[n-1].Field != ""; n-- {
+		around, sent := p[:n].Get(manifest)
+		held := !under(mine, live, p[:n]).Empty()
+		switch {
+		case held && !sent && lives:
+			p[:n].Set(manifest, emptyFor(p[n]))
+			return
+		case !held && sent && declared && isEmpty(around):
+			p[:n].Remove(manifest)
+		case sent:
 			return
 		}
-		p[:n].Remove(manifest)
 	}
+}
+
+// emptyFor is what a step can be taken into.
+func emptyFor(s objpath.Step) any {
+	if s.Field != "" {
+		return map[string]any{}
+	}
+	return []any{}
+}
+
+func isEmpty(v any) bool {
+	m, isMap := v.(map[string]any)
+	l, isList := v.([]any)
+	return isMap && len(m) == 0 || isList && len(l) == 0
 }
 
 // yieldTaints returns the taints of a Node to want, of those that a spec wants:

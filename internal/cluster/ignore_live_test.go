@@ -214,9 +214,13 @@ func TestIgnoredFromNowOn(t *testing.T) {
 		wantAt(t, l.get(t, maps, "a"), `.data["x.json"]`, "ours")
 
 		// What nobody owns must outlive the last field that we own beside it.
-		r = sharing(t, ignore, document(""))
-		l.settle(t, r)
-		wantAt(t, l.get(t, maps, "a"), ".data", map[string]any{"x.json": "ours"})
+		for _, rest := range []string{document("x.json: other"), document("a: x"), document(""), document("a: x"), strings.Split(document(""), "\ndata")[0]} {
+			r = sharing(t, ignore, rest)
+			l.settle(t, r)
+			if v := at(l.get(t, maps, "a"), "data", "x.json"); v != "ours" {
+				t.Fatalf("after %s it is %v", rest, v)
+			}
+		}
 		r = sharing(t, ignore, document("b: z, x.json: other"))
 		l.settle(t, r)
 
@@ -281,6 +285,9 @@ func TestIgnoredTaint(t *testing.T) {
 		l.settle(t, render(t, document))
 		r := sharing(t, []string{".spec.taints[key=shared]"}, document)
 		l.settle(t, r)
+		if !slices.Contains(l.taints(t, name), "shared=x:NoSchedule") {
+			t.Errorf("lifted: %v", l.taints(t, name))
+		}
 		l.patchTaints(t, name, `[{"key":"shared","value":"new","effect":"NoSchedule"}]`)
 		until(t, "the kept taint is back", func() error {
 			l.pass(t, r)
