@@ -53,7 +53,8 @@ func (t *target) apply(cmd *cobra.Command, args []string, approve string, wait t
 	if err != nil {
 		return core.Report{}, err
 	}
-	opts := daemon.Options{Approved: approve, Wait: wait}
+	opts := logging(cmd, cfg)
+	opts.Approved, opts.Wait = approve, wait
 	if !t.fromRepo() {
 		tree, _, err := t.tree(cmd, args, cfg)
 		if err != nil {

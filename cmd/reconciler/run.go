@@ -37,6 +37,9 @@ The configuration file, with all keys:
   interval: 30s                   # between two looks at the repo; the cluster is watched
   verify: 30m                     # how long what the watches told is believed, about
   grace: 20s
+  drift:
+    debounce: 3m                  # how long hardware must differ before that is drift
+    history: 200                  # how many drifts are remembered
   listen: ":8080"
   log: {format: text, level: info}
   report:

@@ -128,3 +128,8 @@ func (t *target) tree(cmd *cobra.Command, args []string, cfg *config.Config) (co
 	tree, err := src.Tree(rev)
 	return tree, src, err
 }
+
+// logging are options that log to standard error what goes wrong beside a pass.
+func logging(cmd *cobra.Command, cfg *config.Config) daemon.Options {
+	return daemon.Options{Log: daemon.Logger(cmd.ErrOrStderr(), cfg.Log)}
+}

@@ -131,6 +131,9 @@ func untried(c core.Change) (core.Status, string) {
 		}
 		return core.StatusSkipped, "hardware is reported, and never written"
 	}
+	if c.Later != "" {
+		return core.StatusSkipped, c.Later
+	}
 	switch c.Mode {
 	case core.DriftReport:
 		return core.StatusSkipped, "the spec asks to report drift, and not to correct it"

@@ -81,6 +81,24 @@ func (m *memory) find(o core.Object, r *record) *verdict {
 	return nil
 }
 
+// stale returns the last verdict about what o wants that found it different, even
+// if the object has changed since; nil if there is none.
+func (m *memory) stale(o core.Object) *verdict {
+	for _, v := range m.verdicts[o.ID] {
+		if v.outcome != nil && v.about(o) {
+			return v
+		}
+	}
+	return nil
+}
+
+// told is the outcome of a verdict, for a pass.
+func (v *verdict) told(p *pass, o core.Object) core.Observed {
+	known := *v.outcome
+	known.Object, known.Spec = o, p.specs[o.Spec]
+	return known
+}
+
 // knows reports whether an object with this digest is in sync with anything that
 // is wanted of it.
 func (m *memory) knows(id core.ObjectID, live digest) bool {

@@ -128,7 +128,11 @@ func (w *Watched) recollect(p *pass) ([]resource, error) {
 	}
 	p.failed = maps.Clone(w.memory.failed)
 	budget := verifiedPerPass
+	clear(w.resting)
 	for _, o := range p.r.Objects {
+		if o.Rest {
+			w.resting[o.ID] = true
+		}
 		if r := w.record(o); r != nil {
 			w.recallOne(p, o, r, &budget)
 		}
@@ -147,6 +151,12 @@ func (w *Watched) recollect(p *pass) ([]resource, error) {
 // recallOne tells a pass what is known of one of our objects. What is due to be
 // verified is not known, up to the budget.
 func (w *Watched) recallOne(p *pass, o core.Object, r *record, budget *int) {
+	if o.Rest {
+		if v := w.memory.stale(o); v != nil {
+			p.known[o.ID] = v.told(p, o)
+			return
+		}
+	}
 	v := w.memory.find(o, r)
 	if v != nil && *budget > 0 && time.Now().After(v.until) {
 		*budget--
@@ -162,9 +172,7 @@ func (w *Watched) recallOne(p *pass, o core.Object, r *record, budget *int) {
 		r.full, r.seen = nil, false
 		p.known[o.ID] = core.Observed{Object: o, Spec: p.specs[o.Spec], Live: v.brief, Predicted: v.brief, Ours: true}
 	default:
-		known := *v.outcome
-		known.Object, known.Spec = o, p.specs[o.Spec]
-		p.known[o.ID] = known
+		p.known[o.ID] = v.told(p, o)
 	}
 	if isNamespace(o) {
 		p.live[o.ID] = p.known[o.ID].Live // what is in it need not wait for it

@@ -228,7 +228,7 @@ func (t *watch) put(obj any) {
 		}
 	}
 	t.records[id] = r
-	if r.full != nil && t.synced && (old == nil || old.digest != r.digest) {
+	if r.full != nil && t.synced && (old == nil || old.digest != r.digest) && !t.w.resting[id] {
 		t.w.poke()
 	}
 }

@@ -45,8 +45,9 @@ type Watched struct {
 	changed  *sync.Cond // a watch was told something
 	watches  map[watchKey]*watch
 	memory   *memory
-	poked    bool // a wake is under way
-	renewed  bool // what is served may have changed
+	resting  map[core.ObjectID]bool // others fight over them: what happens to them wakes nobody
+	poked    bool                   // a wake is under way
+	renewed  bool                   // what is served may have changed
 	later    *time.Timer
 	lagging  time.Time // until when a new kind may appear
 	nextScan time.Time // when all kinds are searched again for what is ours
@@ -56,7 +57,7 @@ type Watched struct {
 // All that it remembers is verified anew within about every, and what a watch
 // missed with it.
 func (c *Cluster) Watch(ctx context.Context, every time.Duration) *Watched {
-	w := &Watched{c: c, ctx: ctx, wake: make(chan struct{}, 1), watches: map[watchKey]*watch{}, memory: newMemory(every)}
+	w := &Watched{c: c, ctx: ctx, wake: make(chan struct{}, 1), watches: map[watchKey]*watch{}, memory: newMemory(every), resting: map[core.ObjectID]bool{}}
 	w.changed = sync.NewCond(&w.mu)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,6 +20,9 @@ import (
 // Kind is the kind of the configuration file; its apiVersion is core.APIVersion.
 const Kind = "ReconcilerConfig"
 
+// maxHistory bounds drift.history.
+const maxHistory = 1000
+
 // maxFile bounds the configuration file and each secret file, in bytes.
 const maxFile = 1 << 20
 
@@ -64,6 +67,8 @@ type Config struct {
 	// Listen is the address of /metrics, /healthz, /readyz and /api/v1/status.
 	Listen string `yaml:"listen"`
 
+	Drift Drift `yaml:"drift"`
+
 	Log    Log    `yaml:"log"`
 	Report Report `yaml:"report"`
 	Forge  *Forge `yaml:"forge"`
@@ -84,6 +89,17 @@ type Auth struct {
 	SSHKeyFile     string `yaml:"sshKeyFile"`
 	KnownHostsFile string `yaml:"knownHostsFile"`
 	CAFile         string `yaml:"caFile"`
+}
+
+// Drift is when drift counts, and how long it is remembered.
+type Drift struct {
+	// Debounce is how long hardware must differ from what is declared before that
+	// is drift, and be well again before a precaution ends: label publishers
+	// restart, and take their labels with them.
+	Debounce Duration `yaml:"debounce"`
+
+	// History is how many drifts are remembered and shown.
+	History int `yaml:"history"`
 }
 
 // Log is how the daemon logs to standard error.
@@ -191,6 +207,7 @@ func defaults() *Config {
 		Interval: Duration(30 * time.Second),
 		Verify:   Duration(30 * time.Minute),
 		Grace:    Duration(20 * time.Second),
+		Drift:    Drift{Debounce: Duration(3 * time.Minute), History: 200},
 		Listen:   ":8080",
 		Log:      Log{Format: "text", Level: "info"},
 	}
@@ -271,6 +288,7 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 	want(c.TrustFile != "", "trustFile", "missing, want the file that says who is obeyed")
 	want(c.StateDir != "", "stateDir", "missing, want a folder that survives a restart")
 	want(c.StateNamespace == "" || dnsLabel.MatchString(c.StateNamespace), "stateNamespace", fmt.Sprintf("%q, want a namespace such as prumo-system", c.StateNamespace))
+	want(c.Drift.History >= 1 && c.Drift.History <= maxHistory, "drift.history", fmt.Sprintf("%d, want 1 to %d", c.Drift.History, maxHistory))
 	oneOf("log.format", c.Log.Format, "text", "json")
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	if c.Forge != nil {

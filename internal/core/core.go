@@ -27,6 +27,8 @@ const (
 	AnnotationSpec   = "prumo.dev/spec"   // SpecID.String() of the spec it renders from
 	AnnotationOrigin = "prumo.dev/origin" // OriginCreated or OriginAdopted
 	AnnotationTaints = "prumo.dev/taints" // Node only: the (key, effect) pairs that are ours
+
+	AnnotationPrecaution = "prumo.dev/precaution" // PrecautionHardware: a precaution is laid over the object
 )
 
 // Values of AnnotationOrigin. Only what was created may ever be deleted; what
@@ -35,6 +37,9 @@ const (
 	OriginCreated = "created"
 	OriginAdopted = "adopted"
 )
+
+// PrecautionHardware is the value of AnnotationPrecaution.
+const PrecautionHardware = "hardware"
 
 // Annotations that a spec may carry to say how its objects are kept.
 const (
@@ -208,6 +213,10 @@ type Object struct {
 
 	// Force are fields that are taken from other managers; see AnnotationForce.
 	Force []objpath.Path
+
+	// Rest says that others fight over it: nothing is done about it now, and it need
+	// not be asked about.
+	Rest bool
 }
 
 // A Rendering is what a Tree says. Specs with a Problem, and specs that depend
@@ -217,6 +226,10 @@ type Rendering struct {
 	Objects  []Object  // sorted by ID
 	Expects  []Object  // partial objects that live state should match and nobody writes, such as a node's GPUs
 	Problems []Problem // sorted by position
+
+	// Precautions are partial objects, laid over the Objects of the same id while
+	// what the spec expects is not so.
+	Precautions []Object
 }
 
 // A Conflict is a field that we render and another manager owns.
@@ -342,6 +355,9 @@ type Change struct {
 	Fields     []FieldChange `json:"fields,omitempty"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"`
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
+	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
+	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that is remembered
+	Corrected  int           `json:"corrected,omitempty"` // how often it was put back and came again
 	Unchecked  string        `json:"unchecked,omitempty"` // see Observed.Unchecked
 
 	// Ignore is Object.Ignore. What of it is ours stops being so once the rest is
@@ -539,6 +555,57 @@ type Proposal struct {
 	Verdict   Verdict  // on the commits as they are
 }
 
+// A DriftState says how far a drift is.
+type DriftState string
+
+// The states of a drift.
+const (
+	DriftSettling  DriftState = "settling"  // hardware that differs, for too short a time to count
+	DriftOpen      DriftState = "open"      // it is there
+	DriftCorrected DriftState = "corrected" // we put it back
+	DriftGone      DriftState = "gone"      // it went without us: someone put it back, or the spec changed
+)
+
+// A DriftRecord is one drift of one object, kept from the first sight until it is
+// corrected or gone, and as history for a while after. Drift that comes back is
+// the same record.
+type DriftRecord struct {
+	Object    ObjectID   `json:"object"`
+	Spec      SpecID     `json:"spec,omitzero"`
+	Pos       Pos        `json:"pos,omitzero"`
+	Class     DriftClass `json:"class"`
+	Path      string     `json:"path,omitempty"`    // the field; empty: the object as a whole
+	Wanted    any        `json:"wanted,omitempty"`  // masked and cut
+	Found     any        `json:"found,omitempty"`   // masked and cut
+	Manager   string     `json:"manager,omitempty"` // who owns what was found
+	State     DriftState `json:"state"`
+	Since     time.Time  `json:"since"` // of State
+	FirstSeen time.Time  `json:"firstSeen"`
+	LastSeen  time.Time  `json:"lastSeen"`
+	Times     int        `json:"times"`               // how often it came
+	Corrected int        `json:"corrected,omitempty"` // how often we put it back
+	Reason    string     `json:"reason,omitempty"`    // why it is not put back: the mode, an approval, what blocks it, hardware
+	Fight     *Fight     `json:"fight,omitempty"`
+}
+
+// A Fight is a field that somebody rewrites each time we put it back.
+type Fight struct {
+	Since time.Time `json:"since"`
+	Times int       `json:"times"` // how often it was rewritten since
+	Round int       `json:"round"` // how often we rested; each rest is twice as long
+	Until time.Time `json:"until"` // it is not put back before
+}
+
+// A Precaution is what is laid over the objects of a spec because its hardware
+// has differed for long enough.
+type Precaution struct {
+	Spec   SpecID    `json:"spec"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`          // the hardware that differs
+	Well   time.Time `json:"well,omitzero"`   // since when the hardware is as declared again
+	Lifted time.Time `json:"lifted,omitzero"` // when it was taken off again
+}
+
 // A Report is all that one pass found and did.
 type Report struct {
 	Time     time.Time `json:"time"`
@@ -551,6 +618,11 @@ type Report struct {
 	Result   *Result   `json:"result,omitempty"` // of both
 	Errors   []Fault   `json:"errors,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
+
+	Records     []DriftRecord `json:"records,omitempty"`     // what is there first, then what was, the latest first
+	Precautions []Precaution  `json:"precautions,omitempty"` // that are in force
+	News        []DriftRecord `json:"-"`                     // records that this pass opened or ended, or that became a fight
+	Due         time.Time     `json:"due,omitzero"`          // when something ends that nothing else tells of, such as settling
 }
 
 // A Warning is what a person should look at although Report.Revision is obeyed.

@@ -15,8 +15,12 @@ type Metrics struct {
 	passes   *prometheus.CounterVec // by outcome: success, failure
 	duration prometheus.Histogram
 	success  prometheus.Gauge
-	objects  *prometheus.GaugeVec // by state: unchanged, changing, blocked, held
-	drift    *prometheus.GaugeVec // by class
+	objects  *prometheus.GaugeVec   // by state: unchanged, changing, blocked, held
+	drift    *prometheus.GaugeVec   // by class
+	drifts   *prometheus.CounterVec // by class and state
+	fights   prometheus.Gauge
+	settling prometheus.Gauge
+	cautions prometheus.Gauge
 	problems prometheus.Gauge
 	refused  prometheus.Gauge
 	refusals *prometheus.GaugeVec // by code
@@ -39,6 +43,14 @@ func NewMetrics() *Metrics {
 			Help: "Managed objects at the last pass, by state."}, []string{"state"}),
 		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_drift_objects",
 			Help: "Objects that had drifted at the last pass, by class."}, []string{"class"}),
+		drifts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_drift_total",
+			Help: "Drifts that began to settle, opened, were corrected or went by themselves, by class and state."}, []string{"class", "state"}),
+		fights: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_fights",
+			Help: "Fields that somebody rewrites each time they are put back, at the last pass."}),
+		settling: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_hardware_settling",
+			Help: "Differences of hardware that have not lasted long enough to count, at the last pass."}),
+		cautions: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_precautions",
+			Help: "Specs whose precautions are in force, at the last pass: cordoned nodes."}),
 		problems: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_problems",
 			Help: "Mistakes in the repo's specs at the last pass."}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{Name: "prumo_revision_refused",
@@ -52,7 +64,8 @@ func NewMetrics() *Metrics {
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_outcomes_total",
 			Help: "What became of planned changes, by action and status."}, []string{"action", "status"}),
 	}
-	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.problems, m.refused, m.refusals, m.warnings, m.revision, m.outcomes,
+	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.drifts, m.fights, m.settling, m.cautions, m.problems,
+		m.refused, m.refusals, m.warnings, m.revision, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -79,11 +92,34 @@ func (m *Metrics) observe(rep core.Report) {
 	if rep.Plan != nil && rep.Drift != nil {
 		m.observePlans(*rep.Plan, *rep.Drift)
 	}
+	m.observeRecords(rep)
 	if rep.Result != nil {
 		for _, o := range rep.Result.Outcomes {
 			m.outcomes.WithLabelValues(string(o.Action), string(o.Status)).Inc()
 		}
 	}
+}
+
+// observeRecords counts what happened to drift, and what goes on.
+func (m *Metrics) observeRecords(rep core.Report) {
+	for _, r := range rep.News {
+		m.drifts.WithLabelValues(string(r.Class), string(r.State)).Inc()
+	}
+	if rep.Plan == nil {
+		return // a pass that did not get as far knows nothing
+	}
+	fights, settling := 0, 0
+	for _, r := range rep.Records {
+		if r.Fight != nil {
+			fights++
+		}
+		if r.State == core.DriftSettling {
+			settling++
+		}
+	}
+	m.fights.Set(float64(fights))
+	m.settling.Set(float64(settling))
+	m.cautions.Set(float64(len(rep.Precautions)))
 }
 
 // observeRefused counts every commit that is refused, and what concerns the

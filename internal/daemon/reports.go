@@ -50,7 +50,7 @@ func (r *Reports) Report(_ context.Context, rep core.Report) error {
 		if err := f.write(&text, rep); err != nil {
 			return err
 		}
-		if err := replace(f.name, text.Bytes()); err != nil {
+		if err := replace(f.name, text.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
 	}
@@ -65,11 +65,11 @@ func (r *Reports) Last() (core.Report, bool) {
 }
 
 // replace writes a file so that a reader sees the old text or the new, never half.
-func replace(name string, data []byte) error {
+func replace(name string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".report-*")
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func replace(name string, data []byte) error {
 	if err := tmp.Close(); err != nil {
 		return err
 	}
-	if err := os.Chmod(tmp.Name(), 0o644); err != nil {
+	if err := os.Chmod(tmp.Name(), mode); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), name)

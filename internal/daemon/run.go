@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	var watched *cluster.Watched
 	// A pass may go on for a while after ctx ends, and then still needs its view.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Gate: true, View: func(c *cluster.Cluster) reconcile.Cluster {
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Log: log, Gate: true, View: func(c *cluster.Cluster) reconcile.Cluster {
 		watched = c.Watch(watching, time.Duration(cfg.Verify))
 		return watched
 	}})
@@ -46,6 +46,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	}
 	defer watched.Wait()
 	defer stop()
+	defer func() { rec.Close(watching) }()
 	pulls, err := Pulls(cfg, src, rec)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/report"
 )
 
@@ -28,6 +29,7 @@ func (h *heart) Age() time.Duration { return time.Since(time.Unix(0, h.beat.Load
 //	/healthz        200 while the loop moves; a restart helps when it does not
 //	/readyz         200 once a pass has ended with a revision in force
 //	/api/v1/status  the last report, as JSON
+//	/api/v1/drift   what is remembered of drift, as JSON: what is there first
 func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
@@ -46,17 +48,21 @@ func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Durati
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		rep, ok := reports.Last()
-		if !ok {
-			http.Error(w, "the first pass has not ended yet", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := report.JSON(w, rep); err != nil {
-			slog.Warn("send status", "error", err)
-		}
-	})
+	tell := func(pattern string, of func(core.Report) any) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+			rep, ok := reports.Last()
+			if !ok {
+				http.Error(w, "the first pass has not ended yet", http.StatusServiceUnavailable)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			if err := report.JSON(w, of(rep)); err != nil {
+				slog.Warn("send an answer", "to", pattern, "error", err)
+			}
+		})
+	}
+	tell("GET /api/v1/status", func(rep core.Report) any { return rep })
+	tell("GET /api/v1/drift", func(rep core.Report) any { return append([]core.DriftRecord{}, rep.Records...) })
 	return mux
 }
 

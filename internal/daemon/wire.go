@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"prumo.dev/prumo/internal/apply"
 	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/drift"
 	"prumo.dev/prumo/internal/forge"
 	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/reconcile"
@@ -26,6 +28,8 @@ type Options struct {
 
 	// View is how passes see the cluster; nil: each asks about everything.
 	View func(*cluster.Cluster) reconcile.Cluster
+
+	Log *slog.Logger // nil: nothing is logged
 }
 
 // Obeyed opens the infra repo that a configuration names, to obey it: what is
@@ -113,6 +117,9 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if err != nil {
 		return nil, err
 	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	view := reconcile.Cluster(live)
 	if opts.View != nil {
 		view = opts.View(live)
@@ -126,12 +133,27 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 		Cluster:  view,
 		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Gate: opts.Gate || opts.Wait > 0, Approved: opts.Approved}),
 		Reporter: opts.Reporter,
-		Now:      time.Now,
+		Drifts: drift.New(drift.Options{Debounce: time.Duration(cfg.Drift.Debounce), History: cfg.Drift.History,
+			Once: opts.View == nil}),
+		Records: records(cfg, live, opts.Log),
+		Now:     time.Now,
 	}, nil
 }
 
 func connect(cfg *config.Config) (*cluster.Cluster, error) {
 	return cluster.Connect(cluster.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.Context, Instance: cfg.Instance})
+}
+
+// records keep what is known of drift in the cluster if it may, else on disk; nil
+// if there is no place for it.
+func records(cfg *config.Config, live *cluster.Cluster, log *slog.Logger) reconcile.Records {
+	switch {
+	case cfg.StateNamespace != "":
+		return &driftRecords{docs: live.Documents(cfg.StateNamespace), log: log}
+	case cfg.StateDir != "":
+		return &driftRecords{docs: folder(cfg.StateDir), log: log}
+	}
+	return nil
 }
 
 // Pulls joins what plans pull requests; nil if the configuration has no forge.

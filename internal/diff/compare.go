@@ -35,7 +35,7 @@ const (
 
 // compare returns the differences between two objects, in path order.
 func compare(live, want map[string]any, sc scope) []leaf {
-	w := walker{scope: sc}
+	w := walker{scope: sc, patterns: sc == observed && live != nil}
 	w.walk(nil, asAny(live), asAny(want), false)
 	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return comparePaths(a.path, b.path) })
 	return w.leaves
@@ -49,8 +49,9 @@ func asAny(m map[string]any) any {
 }
 
 type walker struct {
-	scope  scope
-	leaves []leaf
+	scope    scope
+	patterns bool // a wanted text may be a pattern
+	leaves   []leaf
 }
 
 // walk records the differences between from and to, which are at path.
@@ -71,6 +72,10 @@ func (w *walker) walk(path []segment, from, to any, hidden bool) {
 		w.walkMaps(path, fromMap, toMap, hidden)
 	case !atLeaf && (fromIsList || from == nil) && (toIsList || to == nil) && len(fromList)+len(toList) > 0:
 		w.walkLists(path, fromList, toList, hidden)
+	case w.patterns && isPattern(to):
+		if !fits(from, to.(string)) {
+			w.leaves = append(w.leaves, leaf{path: slices.Clone(path), from: from, to: to})
+		}
 	case !same(path, from, to):
 		w.leaves = append(w.leaves, leaf{path: slices.Clone(path), from: from, to: to, hidden: hidden || isSecret(fromMap) || isSecret(toMap)})
 	}

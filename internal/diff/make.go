@@ -238,7 +238,7 @@ func expected(o core.Observed) (draft, bool) {
 	leaves := compare(o.Live, o.Object.Fields, observed)
 	switch {
 	case o.Blocked != "":
-		d.Reason = "cannot be observed: " + o.Blocked
+		d.Class, d.Reason = core.DriftBlocked, "cannot be observed: "+o.Blocked
 		return d, true
 	case o.Live == nil:
 		d.Reason = fmt.Sprintf("the %s is declared and does not exist", o.Object.ID.Kind)

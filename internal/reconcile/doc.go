@@ -3,7 +3,7 @@
 // one page. loop.go says what wakes it and how it backs off, lastgood.go what
 // stays in force when a spec is broken, pulls.go how pull requests are planned.
 //
-// Charter: knows core, the pure packages diff and report, and the interfaces that
+// Charter: knows core, the pure packages diff, drift and report, and the interfaces that
 // it declares here for everything with an effect. Must not import CUE, go-git,
 // client-go, cosign or a forge's SDK.
 package reconcile

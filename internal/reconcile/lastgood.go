@@ -141,7 +141,7 @@ func add(want, before core.Rendering, kept func(core.SpecID, core.Pos) bool) cor
 		taken[o.ID] = true
 	}
 	out := core.Rendering{Specs: slices.Clone(want.Specs), Objects: slices.Clone(want.Objects),
-		Expects: slices.Clone(want.Expects), Problems: want.Problems}
+		Expects: slices.Clone(want.Expects), Precautions: slices.Clone(want.Precautions), Problems: want.Problems}
 	for _, s := range before.Specs {
 		if kept(s.ID, s.Pos) && !declared[s.ID] {
 			out.Specs = append(out.Specs, s)
@@ -157,9 +157,15 @@ func add(want, before core.Rendering, kept func(core.SpecID, core.Pos) bool) cor
 			out.Expects = append(out.Expects, o)
 		}
 	}
+	for _, o := range before.Precautions {
+		if kept(o.Spec, o.Pos) {
+			out.Precautions = append(out.Precautions, o)
+		}
+	}
 	slices.SortFunc(out.Specs, func(a, b core.Spec) int { return a.ID.Compare(b.ID) })
 	slices.SortFunc(out.Objects, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
 	slices.SortFunc(out.Expects, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(out.Precautions, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
 	return out
 }
 

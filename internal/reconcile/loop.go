@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/drift"
 )
 
 // A Loop runs passes until it is told to stop.
@@ -32,11 +33,12 @@ const wakeGap = 500 * time.Millisecond
 // Grace. A pass that fails is tried again after a second, doubling up to the
 // larger of Interval and five minutes, and until then nothing wakes the loop. One
 // after which a change still waits for another comes again as soon, but within
-// Interval: that something is ready now wakes nobody.
+// Interval: that something is ready now wakes nobody. One whose report says when
+// something is due is followed by one then.
 func (l *Loop) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	failures, waiting := 0, 0
+	failures, waiting, early := 0, 0, false
 	var started, after time.Time
 	for {
 		woken, ended := l.sleep(ctx, timer, started, failures)
@@ -44,14 +46,19 @@ func (l *Loop) Run(ctx context.Context) {
 			return
 		}
 		started = time.Now()
-		also := !woken && waiting == 0 || started.Sub(after) >= l.Interval
+		also := !woken && !early && waiting == 0 || started.Sub(after) >= l.Interval
 		if also {
 			after = started
 		}
 		rep, err := l.once(ctx, also)
 		failures = count(failures, err != nil && !errors.Is(err, context.Canceled))
 		waiting = count(waiting, rep.Result != nil && slices.ContainsFunc(rep.Result.Outcomes, waits))
-		timer.Reset(l.wait(failures, waiting))
+		wait := l.wait(failures, waiting)
+		due := time.Until(rep.Due)
+		if early = failures == 0 && !rep.Due.IsZero() && due < wait; early {
+			wait = max(due, wakeGap)
+		}
+		timer.Reset(wait)
 	}
 }
 
@@ -134,6 +141,9 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 	for _, p := range rep.Problems {
 		l.Log.Warn("problem in the repo", "at", p.Pos.String(), "message", p.Msg)
 	}
+	for _, r := range rep.News {
+		l.news(r)
+	}
 	for _, f := range rep.Errors {
 		l.Log.Error("stage failed", "stage", f.Stage, "error", f.Msg)
 	}
@@ -142,4 +152,17 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 		return
 	}
 	l.Log.Info("pass done", attrs...)
+}
+
+// news logs what became of one drift.
+func (l *Loop) news(r core.DriftRecord) {
+	attrs := []any{"object", r.Object.String(), "field", r.Path, "class", r.Class, "by", r.Manager, "spec", r.Spec.String(), "at", r.Pos.String()}
+	switch {
+	case r.State == core.DriftOpen && r.Fight != nil:
+		l.Log.Warn(drift.Quarrel(r), append(attrs, "until", r.Fight.Until)...)
+	case r.State == core.DriftOpen:
+		l.Log.Warn("drift", append(attrs, "found", r.Found, "wanted", r.Wanted)...)
+	default:
+		l.Log.Info("drift "+string(r.State), append(attrs, "firstSeen", r.FirstSeen)...)
+	}
 }

@@ -131,3 +131,40 @@ func TestLoopComesBackToWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopComesWhenDue proves that a pass is followed by one when something is due,
+// without what follows passes at their interval, and that it is asked again then.
+func TestLoopComesWhenDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var starts []time.Duration
+		after := 0
+		begin := time.Now()
+		loop := &Loop{Interval: 30 * time.Second, Log: slog.New(slog.DiscardHandler),
+			After: func(context.Context) { after++ },
+			Pass: func(context.Context) (rep core.Report, err error) {
+				starts = append(starts, time.Since(begin))
+				switch len(starts) {
+				case 1:
+					rep.Due = begin.Add(7 * time.Second)
+				case 2:
+					rep.Due = begin // overdue: at once, but for the gap
+				case 3:
+					rep.Due = begin.Add(time.Hour)
+				case 4:
+					cancel()
+				}
+				return rep, nil
+			}}
+		loop.Run(ctx)
+		want := []time.Duration{0, 7 * time.Second, 7*time.Second + wakeGap, 37*time.Second + wakeGap}
+		for i, at := range want {
+			if starts[i] < at || starts[i] > at+at/10+1 {
+				t.Errorf("pass %d at %v, want %v", i, starts[i], at)
+			}
+		}
+		if after != 1 {
+			t.Errorf("pull requests were planned %d times, want once", after)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/diff"
+	"prumo.dev/prumo/internal/drift"
 )
 
 // Source is the infra repo as a verified history.
@@ -74,6 +75,17 @@ type Applier interface {
 	Apply(ctx context.Context, plan core.Plan) (core.Result, error)
 }
 
+// Records keep across restarts what is known of drift. What fails is theirs to tell
+// and to try again: drift is corrected all the same.
+type Records interface {
+	// Load adds to a ledger what was saved, once.
+	Load(ctx context.Context, l *drift.Ledger)
+
+	// Save saves a ledger that changed, unless that was done a moment ago: it then
+	// returns when it is due. The last time, it always does.
+	Save(ctx context.Context, l *drift.Ledger, last bool) (due time.Time)
+}
+
 // Reporter tells people. It is called once for each pass, failed ones included.
 type Reporter interface {
 	Report(ctx context.Context, rep core.Report) error
@@ -90,6 +102,8 @@ type Reconciler struct {
 	Cluster  Cluster
 	Applier  Applier
 	Reporter Reporter
+	Drifts   *drift.Ledger // what is known of drift; nil: nothing
+	Records  Records       // nil: it is forgotten
 	Now      func() time.Time
 
 	lastGood lastGood
@@ -101,6 +115,9 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error) {
 	rep = core.Report{Time: r.Now(), Instance: r.Instance}
 	defer func() { err = r.tell(ctx, &rep, err) }()
+	drifts := r.ledger(ctx)
+	drifts.Begin(rep.Time)
+	drifts.Tell(&rep) // what is known is told by a pass that fails, too
 
 	rep.Revision, rep.Refused, err = r.Source.Advance(ctx)
 	rep.Warnings = r.Source.Warnings()
@@ -118,7 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageRender, err)
 	}
-	plan, now, err := r.plan(ctx, tree, before, r.observeToApply(), &rep)
+	plan, now, err := r.plan(ctx, tree, before, view{r.observeToApply(), drifts}, &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -127,6 +144,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	}
 	result, err := r.Applier.Apply(ctx, plan)
 	rep.Result = &result
+	r.settle(ctx, result, &rep)
 	if err != nil {
 		return rep, at(core.StageApply, err)
 	}
@@ -139,7 +157,7 @@ func (r *Reconciler) Plan(ctx context.Context, tree core.Tree) (core.Report, err
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
 	before, err := r.before(ctx, &rep)
 	if err == nil {
-		_, _, err = r.plan(ctx, tree, before, r.Cluster.Observe, &rep)
+		_, _, err = r.plan(ctx, tree, before, r.glance(ctx), &rep)
 	}
 	return rep, err
 }
@@ -150,7 +168,7 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
 	before, err := r.renderAgreed(ctx, tree)
 	if err == nil {
-		_, _, err = r.plan(ctx, tree, before, r.Cluster.Observe, &rep)
+		_, _, err = r.plan(ctx, tree, before, r.glance(ctx), &rep)
 	}
 	return rep, err
 }
@@ -159,7 +177,7 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 // remembers nothing.
 func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	plan, _, err := r.plan(ctx, tree, core.Rendering{}, r.observeToApply(), &rep)
+	plan, _, err := r.plan(ctx, tree, core.Rendering{}, view{r.observeToApply(), r.ledger(ctx).Glance()}, &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -168,22 +186,10 @@ func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, er
 	return rep, err
 }
 
-// observe is one of the ways to observe of a Cluster.
-type observe = func(ctx context.Context, want core.Rendering) (core.Observation, error)
-
-// observeToApply is how a pass observes that applies. What a person approved was
-// asked about as a whole, and so is what must turn out to be the same.
-func (r *Reconciler) observeToApply() observe {
-	if r.Approved != "" {
-		return r.Cluster.Observe
-	}
-	return r.Cluster.ObserveToApply
-}
-
 // plan renders, observes and compares, and writes what it finds into rep: what
 // the step from before to tree causes, and what had drifted before it. It returns
 // both as the one plan to apply, and what is in force once that is done.
-func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, look observe, rep *core.Report) (core.Plan, lastGood, error) {
+func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, v view, rep *core.Report) (core.Plan, lastGood, error) {
 	good, err := r.Renderer.Render(ctx, tree)
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageRender, err)
@@ -193,7 +199,8 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	}
 	rep.Problems = good.Problems
 	want := keepLastGood(good, before)
-	seen, err := look(ctx, want)
+	v.drifts.Begin(rep.Time)
+	seen, tempered, err := v.look(ctx, want)
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
 	}
@@ -202,28 +209,38 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
 	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted})
-	caused, drift := diff.Split(plan, before, want)
+	plan.Changes = v.drifts.Settled(plan.Changes)
+	v.drifts.Explain(plan.Changes)
+	caused, drifted := diff.Split(plan, v.drifts.Temper(before), tempered)
 	plan.Before, plan.After = before, want
-	rep.Plan, rep.Drift = &caused, &drift
+	v.drifts.See(caused, drifted)
+	v.drifts.Tell(rep)
+	rep.Plan, rep.Drift = &caused, &drifted
 	if r.Approved != "" && r.Approved != plan.Hash {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, fmt.Errorf(
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
 	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want}
-	return obey(plan, caused), now, nil
+	return obey(plan, caused, drifted), now, nil
 }
 
 // obey clears the drift mode of what a commit causes: a commit is always obeyed,
-// the mode is about drift alone.
-func obey(plan, caused core.Plan) core.Plan {
+// the mode is about drift alone. Of drift, it takes over what waits for later.
+func obey(plan, caused, drifted core.Plan) core.Plan {
 	byCommit := make(map[core.ObjectID]bool, len(caused.Changes))
 	for _, c := range caused.Changes {
 		byCommit[c.ID] = true
+	}
+	later := make(map[core.ObjectID]string)
+	for _, c := range drifted.Changes {
+		later[c.ID] = c.Later
 	}
 	changes := slices.Clone(plan.Changes)
 	for i := range changes {
 		if byCommit[changes[i].ID] {
 			changes[i].Mode = ""
+		} else {
+			changes[i].Later = later[changes[i].ID]
 		}
 	}
 	plan.Changes = changes

@@ -14,10 +14,12 @@ func TestObey(t *testing.T) {
 	change := func(name string, mode core.DriftMode) core.Change {
 		return core.Change{ID: core.ObjectID{Kind: "ConfigMap", Name: name}, Mode: mode}
 	}
-	both, ignored, reported := change("both", core.DriftReport), change("ignored", core.DriftIgnore), change("reported", core.DriftReport)
-	plan := core.Plan{Changes: []core.Change{both, ignored, reported}}
-	want := []core.Change{change("both", ""), ignored, reported}
-	if diff := cmp.Diff(want, obey(plan, core.Plan{Changes: []core.Change{both}}).Changes); diff != "" {
+	both, ignored, reported, fought := change("both", core.DriftReport), change("ignored", core.DriftIgnore), change("reported", core.DriftReport), change("fought", "")
+	plan := core.Plan{Changes: []core.Change{both, ignored, reported, fought}}
+	waits := fought
+	waits.Later = "a fight"
+	want := []core.Change{change("both", ""), ignored, reported, waits}
+	if diff := cmp.Diff(want, obey(plan, core.Plan{Changes: []core.Change{both}}, core.Plan{Changes: []core.Change{waits}}).Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	if plan.Changes[0].Mode != core.DriftReport {

@@ -165,7 +165,7 @@ func insideKind(path []string) []string {
 	}
 	switch {
 	case len(path) == 0:
-	case path[0] == "objects" || path[0] == "expects":
+	case path[0] == "objects" || path[0] == "expects" || path[0] == "precautions":
 		path = path[min(2, len(path)):]
 	case path[0] == "refs" || path[0] == "facts" || path[0] == "checks":
 		path = path[1:]

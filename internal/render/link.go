@@ -201,9 +201,11 @@ func (g *graph) rendering() core.Rendering {
 		}
 		out.Objects = append(out.Objects, n.out.objects...)
 		out.Expects = append(out.Expects, n.out.expects...)
+		out.Precautions = append(out.Precautions, n.out.precautions...)
 	}
 	byID := func(a, b core.Object) int { return a.ID.Compare(b.ID) }
 	slices.SortStableFunc(out.Objects, byID)
 	slices.SortStableFunc(out.Expects, byID)
+	slices.SortStableFunc(out.Precautions, byID)
 	return out
 }

@@ -45,8 +45,8 @@ type ref struct {
 
 // An outcome is what a spec renders to.
 type outcome struct {
-	objects, expects []core.Object
-	problems         []core.Problem
+	objects, expects, precautions []core.Object
+	problems                      []core.Problem
 }
 
 // readSpecs returns the specs of all files, from memory where a file is what it

@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -138,7 +139,8 @@ func (u *unit) readContract(v cue.Value) error {
 	return nil
 }
 
-// render reads checks, objects and expects of a spec whose deps are filled in.
+// render reads checks, objects, expects and precautions of a spec whose deps are
+// filled in.
 func (u *unit) render(v cue.Value) *outcome {
 	out := &outcome{}
 	blame := func(pos core.Pos, format string, args ...any) {
@@ -167,12 +169,15 @@ func (u *unit) render(v cue.Value) *outcome {
 	for _, part := range []struct {
 		name string
 		to   *[]core.Object
-	}{{"objects", &out.objects}, {"expects", &out.expects}} {
+	}{{"objects", &out.objects}, {"expects", &out.expects}, {"precautions", &out.precautions}} {
 		pv := v.LookupPath(cue.ParsePath(part.name))
 		for key, ov := range fields(pv) {
 			obj, err := u.object(ov)
-			if _, ok := obj.Fields["status"]; ok && part.to == &out.objects {
+			if _, ok := obj.Fields["status"]; ok && part.to != &out.expects {
 				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
+			}
+			if part.to == &out.precautions && err == nil {
+				err = checkPrecaution(obj.ID, out.objects)
 			}
 			if err != nil {
 				blame(u.spec.Pos, "kind %s: %s.%s: %v", u.spec.ID.Kind, part.name, key, err)
@@ -188,4 +193,16 @@ func (u *unit) render(v cue.Value) *outcome {
 		blame(u.spec.Pos, "kind %s: ignore: %v", u.spec.ID.Kind, err)
 	}
 	return out
+}
+
+// checkPrecaution refuses what is laid over anything but a Node of the same spec:
+// what runs in pods is verified before, and must not change after.
+func checkPrecaution(id core.ObjectID, objects []core.Object) error {
+	switch {
+	case id.Group != "" || id.Kind != "Node":
+		return fmt.Errorf("is laid over a %s; want a Node: precautions are about machines", id.Kind)
+	case !slices.ContainsFunc(objects, func(o core.Object) bool { return o.ID == id }):
+		return fmt.Errorf("is laid over %s, which is not in objects", id)
+	}
+	return nil
 }

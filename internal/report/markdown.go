@@ -56,6 +56,7 @@ func ReportMarkdown(w io.Writer, r core.Report) error {
 	if r.Drift != nil {
 		b.WriteString("\n## Drift\n\n" + driftMarkdown(*r.Drift))
 	}
+	b.WriteString(recordsMarkdown(r))
 	if r.Result != nil {
 		b.WriteString("\n## Result\n\n" + resultMarkdown(*r.Result))
 	}
@@ -109,9 +110,12 @@ func driftRows(c core.Change) []string {
 	if reason == "" && c.Action == core.ActionCreate {
 		reason = "it is gone"
 	}
+	reason = joined(reason, c.Later)
+	known := prose(remembered(c, Style{}))
 	var rows []string
 	if reason != "" || len(c.Fields) == 0 {
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s | | | |\n", what, object, prose(short(reason, noteWidth))))
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | | | %s|\n", what, object, prose(short(reason, noteWidth)), spaced(known)))
+		known = ""
 	}
 	if c.Action == core.ActionCreate {
 		return rows // all its fields are gone with it
@@ -122,7 +126,8 @@ func driftRows(c core.Change) []string {
 		}
 		from, to := values(f)
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", what, object, code(short(f.Path, nameWidth)),
-			code(short(from, nameWidth)), code(short(to, nameWidth)), prose(owner(f, Style{}))))
+			code(short(from, nameWidth)), code(short(to, nameWidth)), joined(prose(owner(f, Style{})), known)))
+		known = ""
 	}
 	return rows
 }

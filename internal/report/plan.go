@@ -157,6 +157,12 @@ func (p *printer) notes(c core.Change) {
 	if c.Reason != "" {
 		p.line("    %s", oneLine(c.Reason))
 	}
+	if c.Later != "" {
+		p.line("    %s", p.paint(warned, oneLine(c.Later)))
+	}
+	if known := remembered(c, p.Style); known != "" {
+		p.line("    %s", p.paint(dim, known))
+	}
 	if c.Unchecked != "" {
 		p.line("    not checked by the server: %s", oneLine(c.Unchecked))
 	}

@@ -28,6 +28,7 @@ func ReportText(w io.Writer, r core.Report, s Style) error {
 		p.line("")
 		p.driftText(*r.Drift)
 	}
+	p.recordsText(r)
 	if r.Result != nil {
 		p.line("")
 		p.resultText(*r.Result)

@@ -196,7 +196,7 @@ func decode(data []byte) (core.Rendering, error) {
 	if err := dec.Decode(&r); err != nil {
 		return core.Rendering{}, fmt.Errorf("read what the child rendered: %w", err)
 	}
-	for _, objects := range [][]core.Object{r.Objects, r.Expects} {
+	for _, objects := range [][]core.Object{r.Objects, r.Expects, r.Precautions} {
 		for i := range objects {
 			for key, v := range objects[i].Fields {
 				objects[i].Fields[key] = numbers(v)
