@@ -2,6 +2,8 @@ package git
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"io/fs"
 	"maps"
@@ -16,6 +18,7 @@ import (
 // fs.ReadFileFS, and may be used from several goroutines.
 type treeFS struct {
 	repo  *Repo
+	id    string
 	nodes map[string]*node
 }
 
@@ -31,15 +34,25 @@ type node struct {
 
 func (r *Repo) newFS(rev core.Revision, files listing) *treeFS {
 	f := &treeFS{repo: r, nodes: map[string]*node{".": {repo: r, name: ".", when: rev.Time}}}
+	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		e := files[name]
+		h.Write([]byte(e.mode + " " + name + "\x00" + e.id))
 		f.insert(name, &node{repo: r, name: path.Base(name), id: e.id, exec: e.mode == modeExec, when: rev.Time})
 	}
 	for _, n := range f.nodes {
 		slices.SortFunc(n.children, func(a, b fs.DirEntry) int { return bytes.Compare([]byte(a.Name()), []byte(b.Name())) })
 	}
+	f.id = hex.EncodeToString(h.Sum(nil))
 	return f
 }
+
+// ContentID is the same for trees of the same files, and for no others.
+func (f *treeFS) ContentID() string { return f.id }
+
+// ContentID is the id of the blob: the same for files of the same bytes, and for no
+// others. It is empty for a directory.
+func (n *node) ContentID() string { return n.id }
 
 // insert adds a node and the directories above it.
 func (f *treeFS) insert(name string, n *node) {

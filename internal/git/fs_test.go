@@ -54,6 +54,41 @@ func modesAndData(t *testing.T, fsys fs.FS) map[string]string {
 	return out
 }
 
+// Trees and files have one id exactly if they hold the same.
+func TestContentID(t *testing.T) {
+	a := newAuthor(t)
+	a.write("a/x.yaml", "x")
+	a.write("a/y.yaml", "y")
+	first := a.commit()
+	a.write("a/y.yaml", "x")
+	second := a.commit(first)
+	a.write("a/y.yaml", "y")
+	third := a.commit(second)
+	r := a.fetched("main")
+	ids := func(commit string) (tree, x, y string) {
+		t.Helper()
+		got, err := r.Tree(core.Revision{Commit: commit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := fs.ReadDir(got.FS, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := func(v any) string { return v.(interface{ ContentID() string }).ContentID() }
+		return id(got.FS), id(entries[0]), id(entries[1])
+	}
+	tree1, x1, y1 := ids(first)
+	tree2, x2, y2 := ids(second)
+	tree3, _, y3 := ids(third)
+	if tree1 == tree2 || tree1 != tree3 || tree1 == "" {
+		t.Errorf("ids of trees: %s, %s, %s; want the first and last alike", tree1, tree2, tree3)
+	}
+	if x1 == y1 || x1 != x2 || x2 != y2 || y1 != y3 || x1 == "" {
+		t.Errorf("ids of files: %s %s, %s %s, %s", x1, y1, x2, y2, y3)
+	}
+}
+
 func TestTree(t *testing.T) {
 	a := newAuthor(t)
 	a.write("site.cue", "site")

@@ -16,8 +16,6 @@ type batch struct {
 // keeps (some 10 kB each) and compiling the schemas anew (some ms each time).
 const batchSize = 256
 
-func newBatch() *batch { return &batch{} }
-
 func (b *batch) next() *cue.Context {
 	if b.ctx == nil || b.used >= batchSize {
 		b.ctx, b.used = cuecontext.New(), 0

@@ -2,73 +2,72 @@ package render
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"cuelang.org/go/cue"
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
 // facts are what they were when it was last rendered is not rendered again.
-func (r *Renderer) complete(ctx context.Context, g *graph) error {
-	for _, n := range g.nodes {
-		if n.bad {
-			continue
+func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
+	return c.do(ctx, func(yield func(task) bool) {
+		for _, n := range g.nodes {
+			if ctx.Err() != nil {
+				return
+			}
+			if n.bad {
+				continue
+			}
+			key, ready := g.depsKey(n)
+			switch {
+			case !ready: // block will tell it
+			case n.outcome != nil && (n.in == nil || n.outcomeKey == key):
+				n.settle()
+			default:
+				r.evaluate.completions++
+				if !yield(func(sh *shared) { n.complete(sh, g, key) }) {
+					return
+				}
+			}
 		}
-		if n.in == nil {
-			n.settle(n.outcome)
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		deps, ready := g.deps(n)
-		if !ready {
-			continue // block will tell it
-		}
-		key, err := hashDeps(deps)
-		if err != nil {
-			return fmt.Errorf("hash the facts that %s sees: %w", n.spec.ID, err)
-		}
-		if n.outcome == nil || n.outcomeKey != key {
-			r.evaluate.completions++
-			// Both at once, because each filling evaluates the whole kind.
-			v := n.kind.schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": deps})
-			n.outcome, n.outcomeKey = n.render(v), key
-		}
-		n.settle(n.outcome)
-	}
-	return nil
+	})
 }
 
-func (n *node) settle(out *outcome) {
-	n.out = out
-	n.problems = append(n.problems, out.problems...)
+// complete renders one spec.
+func (n *node) complete(sh *shared, g *graph, key [32]byte) {
+	// Both at once, because each filling evaluates the whole kind.
+	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": g.deps(n)})
+	n.outcome, n.outcomeKey = n.render(v), key
+	n.settle()
+}
+
+func (n *node) settle() {
+	n.out = n.outcome
+	n.problems = append(n.problems, n.out.problems...)
 	n.bad = len(n.problems) > 0
 }
 
-// deps are the facts of all that a spec needs, by kind and name. It is not ready
-// if one of these has none.
-func (g *graph) deps(n *node) (map[string]map[string]any, bool) {
-	deps := map[string]map[string]any{}
+// depsKey tells facts of all that a spec needs from other facts. It is not ready if
+// one of these has none.
+func (g *graph) depsKey(n *node) (key [32]byte, ready bool) {
+	h := newHash("deps", nil)
 	for _, rf := range n.refs {
 		to := g.byID[rf.to]
 		if to == nil || to.facts == nil {
-			return nil, false
+			return key, false
 		}
+		h.add(rf.to.String(), to.factsHash[:])
+	}
+	return h.sum(), true
+}
+
+// deps are the facts of all that a spec needs, by kind and name.
+func (g *graph) deps(n *node) map[string]map[string]any {
+	deps := map[string]map[string]any{}
+	for _, rf := range n.refs {
 		if deps[rf.to.Kind] == nil {
 			deps[rf.to.Kind] = map[string]any{}
 		}
-		deps[rf.to.Kind][rf.to.Name] = to.facts
+		deps[rf.to.Kind][rf.to.Name] = g.byID[rf.to].facts
 	}
-	return deps, true
-}
-
-// hashDeps relies on maps being marshalled in order of their keys.
-func hashDeps(deps map[string]map[string]any) ([32]byte, error) {
-	b, err := json.Marshal(deps)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	return newHash("deps", b).sum(), nil
+	return deps
 }

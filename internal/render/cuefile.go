@@ -44,7 +44,7 @@ func refusedAttr(file *ast.File) *ast.Attribute {
 }
 
 // build evaluates one file of the repo, alone, as an instance of its own.
-func (sh *shared) build(b *batch, name string, src []byte) (cue.Value, []core.Problem) {
+func (sh *shared) build(name string, src []byte) (cue.Value, []core.Problem) {
 	file, problems := parseCUE(name, src)
 	if len(problems) > 0 {
 		return cue.Value{}, problems
@@ -66,7 +66,7 @@ func (sh *shared) build(b *batch, name string, src []byte) (cue.Value, []core.Pr
 	if err := inst.Complete(); err != nil {
 		return cue.Value{}, plain(err, name)
 	}
-	v := b.next().BuildInstance(inst)
+	v := sh.batch.next().BuildInstance(inst)
 	if inst.Err != nil { // an error that keeps the whole file from being evaluated
 		return cue.Value{}, plain(inst.Err, name)
 	}

@@ -6,7 +6,11 @@
 // ask its kind for refs and facts; link the specs by their refs; complete each
 // spec with the facts of what it needs; tell the specs that depend on a mistake.
 // Of an unchanged tree nothing is evaluated, of a changed file only that file and
-// the specs that see other facts than before.
+// the specs that see other facts than before. Where the file system knows files and
+// trees by id (ContentID), what is unchanged is not read either.
+//
+// A rendering shares the fields of unchanged objects with the one before: they are
+// never to be written to.
 //
 // What the engine knows of a kind is the contract schemas.#Kind and nothing else.
 //

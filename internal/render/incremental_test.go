@@ -151,7 +151,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{"bytes", Limits{FileBytes: 900}, "boxes/big.yaml: has 1000 bytes; the limit is 900", 2},
 		{"files", Limits{Files: 5}, "more than 5 files and folders", 0},
-		{"specs", Limits{Specs: 1}, "more than 1 specs", 0},
+		{"specs", Limits{Specs: 1}, "the repo has 2 specs and the limit is 1", 0},
 		{"objects", Limits{Objects: 1}, "more than 1 objects", 1},
 	}
 	for _, tt := range tests {

@@ -207,5 +207,6 @@ func (g *graph) rendering() core.Rendering {
 	slices.SortStableFunc(out.Objects, byID)
 	slices.SortStableFunc(out.Expects, byID)
 	slices.SortStableFunc(out.Precautions, byID)
+	out.Objects, out.Expects, out.Precautions = slices.Clip(out.Objects), slices.Clip(out.Expects), slices.Clip(out.Precautions)
 	return out
 }

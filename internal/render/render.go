@@ -33,16 +33,15 @@ type Options struct {
 }
 
 // A Renderer renders trees and remembers what it saw in the last one. It may be
-// used by many goroutines; one evaluates at a time, because CUE values that pass
-// through an import race (cuelang.org/go v0.17.1).
+// used by many goroutines; one rendering runs at a time.
 type Renderer struct {
 	limits Limits
 
 	mu       sync.Mutex
 	builtin  *builtin
-	shared   *shared // of the last tree that had a good one
-	files    map[[32]byte]*fileResult
-	batch    *batch
+	shared   *shared                // of the last tree that had a good one
+	files    map[string]*fileResult // of the last tree, by name
+	last     last
 	evaluate counters
 }
 
@@ -60,8 +59,7 @@ func New(opts Options) (*Renderer, error) {
 	return &Renderer{
 		limits:  opts.Limits.orDefault(),
 		builtin: b,
-		files:   map[[32]byte]*fileResult{},
-		batch:   newBatch(),
+		files:   map[string]*fileResult{},
 	}, nil
 }
 
@@ -70,29 +68,76 @@ func New(opts Options) (*Renderer, error) {
 func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	id := contentID(tree.FS)
+	if id != "" && id == r.last.tree {
+		return r.last.rendering, nil
+	}
 	repo, problems, err := scan(ctx, tree.FS, r.limits)
 	if err != nil {
 		return core.Rendering{}, fmt.Errorf("read the tree of %s: %w", tree.Revision.Short(), err)
 	}
-	shared, more := r.loadShared(repo)
-	if shared == nil {
-		return core.Rendering{Problems: sorted(append(problems, more...))}, nil
+	sh, more := r.loadShared(repo)
+	problems = append(problems, more...)
+	if sh == nil {
+		return core.Rendering{Problems: sorted(problems)}, nil
 	}
-	units, more, err := r.readSpecs(ctx, repo, shared)
+	c := &crew{workers: [maxWorkers]*shared{sh}}
+	files, more, err := r.readFiles(ctx, repo, c)
 	if err != nil {
 		return core.Rendering{}, err
 	}
 	problems = append(problems, more...)
+	if !r.last.is(files, problems) {
+		out, err := r.assemble(ctx, c, files)
+		if err != nil {
+			return core.Rendering{}, err
+		}
+		out.Problems = sorted(append(out.Problems, problems...))
+		r.last = last{"", files, problems, out}
+	}
+	if len(r.last.rendering.Problems) == 0 { // one may be that a file could not be read just then
+		r.last.tree = id
+	}
+	return r.last.rendering, nil
+}
 
+// assemble renders what files say, together. What the last tree had and this one
+// has not is forgotten.
+func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (core.Rendering, error) {
+	r.files = make(map[string]*fileResult, len(files))
+	var units []*unit
+	var problems []core.Problem
+	for _, f := range files {
+		r.files[f.name] = f
+		units = append(units, f.units...)
+		problems = append(problems, f.problems...)
+	}
+	if len(units) > r.limits.Specs {
+		return core.Rendering{Problems: append(problems, problem(core.Pos{},
+			"the repo has %d specs and the limit is %d; nothing was rendered: split the repo", len(units), r.limits.Specs))}, nil
+	}
 	g := link(units)
-	if err := r.complete(ctx, g); err != nil {
+	if err := r.complete(ctx, c, g); err != nil {
 		return core.Rendering{}, err
 	}
 	g.claimObjects(r.limits.Objects)
 	g.block()
 	out := g.rendering()
-	out.Problems = sorted(append(out.Problems, problems...))
+	out.Problems = append(out.Problems, problems...)
 	return out, nil
+}
+
+// last is a rendering and what it was made from, so that it is not made again.
+type last struct {
+	tree      string // id of the tree, if the file system has one
+	files     []*fileResult
+	problems  []core.Problem // of the tree, not of what files say
+	rendering core.Rendering
+}
+
+// is reports whether it was made from the same.
+func (l *last) is(files []*fileResult, problems []core.Problem) bool {
+	return slices.Equal(l.files, files) && slices.Equal(l.problems, problems)
 }
 
 // sorted orders problems by place and drops those said twice.

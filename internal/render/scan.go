@@ -26,8 +26,22 @@ type repo struct {
 	module string   // moduleFile, or empty
 	site   string   // siteFile, or empty
 	kinds  []string // kinds/*.cue
-	specs  []string // *.cue, *.yaml and *.yml below other top-level folders
+	specs  []file   // *.cue, *.yaml and *.yml below other top-level folders
 	cue    []string // every *.cue file: what an import can reach
+}
+
+// A file is a spec file: its name, and the id of its content if the file system has
+// one: two files with one id are alike, byte for byte.
+type file struct{ name, id string }
+
+// An identified entry of a file system tells what it holds without being read.
+type identified interface{ ContentID() string }
+
+func contentID(v any) string {
+	if c, ok := v.(identified); ok {
+		return c.ContentID()
+	}
+	return ""
 }
 
 // scan walks a tree. Hidden folders, and those whose name starts with "_" as in
@@ -60,7 +74,7 @@ func scan(ctx context.Context, fsys fs.FS, limits Limits) (*repo, []core.Problem
 		case !d.Type().IsRegular():
 			problems = append(problems, problem(core.Pos{File: name}, "is no regular file (%s); links and devices are refused: put the content here", d.Type()))
 		case wanted(name):
-			rp.add(name)
+			rp.add(name, contentID(d))
 		}
 		return nil
 	})
@@ -91,7 +105,7 @@ func wanted(name string) bool {
 	return false
 }
 
-func (rp *repo) add(name string) {
+func (rp *repo) add(name, id string) {
 	top, rest, nested := strings.Cut(name, "/")
 	if path.Ext(name) == ".cue" && name != moduleFile {
 		rp.cue = append(rp.cue, name)
@@ -106,7 +120,7 @@ func (rp *repo) add(name string) {
 			rp.kinds = append(rp.kinds, name)
 		}
 	case nested:
-		rp.specs = append(rp.specs, name)
+		rp.specs = append(rp.specs, file{name, id})
 	}
 }
 

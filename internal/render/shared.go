@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -18,6 +19,7 @@ import (
 // depends on it.
 type shared struct {
 	key     [32]byte // of all that it was made from
+	src     map[string][]byte
 	mount   *mount
 	module  string // path of the repo's module without its version; empty if it has none
 	kinds   map[string]*kind
@@ -26,6 +28,7 @@ type shared struct {
 	hashed  bool
 	imports map[string]*build.Instance // of the repo's own packages, by import path
 	loader  *builtin
+	batch   batch
 }
 
 // A kind is one kind: its CUE value with the site filled in.
@@ -83,7 +86,7 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 		return nil, problems
 	}
 	moduleSrc := []byte(emptyModule)
-	sh := &shared{imports: map[string]*build.Instance{}, loader: r.builtin}
+	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin}
 	if rp.module != "" {
 		moduleSrc = src[rp.module]
 		if sh.module, problems = checkModule(moduleSrc); len(problems) > 0 {
@@ -93,16 +96,28 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 	sh.mount = newMount(rp, moduleSrc)
 	sh.key = sh.hash(rp, src)
 	if r.shared != nil && r.shared.key == sh.key {
-		old := *r.shared
-		old.mount, old.hashed, old.imports = sh.mount, false, sh.imports
-		return &old, nil
+		sh.kinds, sh.names = r.shared.kinds, r.shared.names
+	} else {
+		r.evaluate.shared++
+		if problems = sh.load(); len(problems) > 0 {
+			return nil, problems
+		}
 	}
-	r.evaluate.shared++
-	if problems = sh.load(rp, src); len(problems) > 0 {
-		return nil, problems
-	}
-	r.shared = sh
+	r.shared = &shared{key: sh.key, kinds: sh.kinds, names: sh.names} // not the tree
 	return sh, nil
+}
+
+// twin loads the same for another goroutine.
+func (sh *shared) twin() (*shared, error) {
+	b, err := loadBuiltin()
+	if err != nil {
+		return nil, err
+	}
+	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b}
+	if problems := t.load(); len(problems) > 0 {
+		return nil, fmt.Errorf("%s", problems[0])
+	}
+	return t, nil
 }
 
 func nonEmpty(s string) []string {
@@ -144,14 +159,14 @@ func (sh *shared) allCUE() [32]byte {
 }
 
 // load evaluates kinds and site.
-func (sh *shared) load(rp *repo, src map[string][]byte) []core.Problem {
+func (sh *shared) load() []core.Problem {
 	sh.kinds = maps.Clone(sh.loader.kinds)
-	if len(rp.kinds) > 0 {
-		if problems := sh.loadKinds(rp, src); len(problems) > 0 {
+	if len(sh.mount.repo.kinds) > 0 {
+		if problems := sh.loadKinds(); len(problems) > 0 {
 			return problems
 		}
 	}
-	site, problems := sh.loadSite(src[siteFile])
+	site, problems := sh.loadSite(sh.src[siteFile])
 	if len(problems) > 0 {
 		return problems
 	}
@@ -163,9 +178,10 @@ func (sh *shared) load(rp *repo, src map[string][]byte) []core.Problem {
 }
 
 // loadKinds adds the team's own kinds.
-func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
-	for _, name := range rp.kinds {
-		file, problems := parseCUE(name, src[name])
+func (sh *shared) loadKinds() []core.Problem {
+	files := sh.mount.repo.kinds
+	for _, name := range files {
+		file, problems := parseCUE(name, sh.src[name])
 		if len(problems) == 0 {
 			problems = sh.checkImports(name, file)
 		}
@@ -185,7 +201,7 @@ func (sh *shared) loadKinds(rp *repo, src map[string][]byte) []core.Problem {
 	early := cuecontext.New().BuildInstance(load.Instances([]string{"./" + kindsDir}, sh.mount.config(parseEarly))[0])
 	kinds := v.LookupPath(kindsPath)
 	if !kinds.Exists() && len(problems) == 0 {
-		return []core.Problem{problem(core.Pos{File: rp.kinds[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
+		return []core.Problem{problem(core.Pos{File: files[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
 	}
 	for name, kv := range fields(kinds) {
 		if _, ok := sh.loader.kinds[name]; ok {
@@ -225,8 +241,8 @@ func hasAll(kind, contract cue.Value) bool {
 
 // loadSite returns the site as plain data.
 func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
-	b := newBatch()
-	v, problems := sh.build(b, siteFile, src)
+	defer sh.batch.end()
+	v, problems := sh.build(siteFile, src)
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -238,7 +254,7 @@ func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	full := sh.loader.site.Unify(b.next().BuildExpr(doc.expr))
+	full := sh.loader.site.FillPath(cue.MakePath(), doc.expr)
 	if err := full.Validate(cue.Concrete(true)); err != nil {
 		return nil, explain(err, sh.loader.site, doc, nil)
 	}

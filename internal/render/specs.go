@@ -1,7 +1,6 @@
 package render
 
 import (
-	"context"
 	"path"
 	"slices"
 	"strconv"
@@ -12,18 +11,11 @@ import (
 	"prumo.dev/prumo/internal/objpath"
 )
 
-// A fileResult is what a spec file says.
-type fileResult struct {
-	units    []*unit
-	problems []core.Problem
-}
-
 // A unit is one spec on its way through the renderer: what its kind said of it,
 // and, once complete, what it renders to. What is in here depends on the file and
 // on what specs share alone, except for outcome, which has its own key.
 type unit struct {
 	spec     core.Spec
-	kind     *kind
 	refs     []ref
 	facts    any
 	in       any // the spec as plain data; nil if outcome needs nothing else
@@ -32,6 +24,7 @@ type unit struct {
 	force    []objpath.Rule
 	problems []core.Problem
 
+	factsHash  [32]byte
 	outcomeKey [32]byte // of the facts that outcome was made from
 	outcome    *outcome
 }
@@ -49,41 +42,6 @@ type outcome struct {
 	problems                      []core.Problem
 }
 
-// readSpecs returns the specs of all files, from memory where a file is what it
-// was when last seen. What the last tree had and this one has not is forgotten.
-func (r *Renderer) readSpecs(ctx context.Context, rp *repo, sh *shared) ([]*unit, []core.Problem, error) {
-	defer r.batch.end()
-	seen := make(map[[32]byte]*fileResult, len(rp.specs))
-	var units []*unit
-	var problems []core.Problem
-	for _, name := range rp.specs {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		src, p := rp.read(name)
-		if p != nil {
-			problems = append(problems, *p)
-			continue
-		}
-		key := sh.fileKey(name, src)
-		res, ok := r.files[key]
-		if !ok {
-			r.evaluate.files++
-			res = sh.readSpecFile(r.batch, name, src)
-			res.problems = atMost(maxProblems, res.problems)
-		}
-		seen[key] = res
-		problems = append(problems, res.problems...)
-		units = append(units, res.units...)
-		if len(units) > r.limits.Specs {
-			problems = append(problems, problem(core.Pos{File: name}, "the repo has more than %d specs, which is the limit; nothing was rendered", r.limits.Specs))
-			return nil, problems, nil
-		}
-	}
-	r.files = seen
-	return units, problems, nil
-}
-
 // maxProblems is how many problems of one file are told; a file of garbage has one
 // for every byte.
 const maxProblems = 100
@@ -96,18 +54,10 @@ func atMost(n int, ps []core.Problem) []core.Problem {
 	return append(kept, problem(kept[n-1].Pos, "%d more problems in this file are not shown", len(ps)-n))
 }
 
-func (sh *shared) fileKey(name string, src []byte) [32]byte {
-	h := newHash("file", sh.key[:])
-	h.add(name, src)
-	if path.Ext(name) == ".cue" && sh.importsOwn(src) {
-		sum := sh.allCUE()
-		h.add("imports", sum[:])
-	}
-	return h.sum()
-}
-
-func (sh *shared) readSpecFile(b *batch, name string, src []byte) *fileResult {
-	res := &fileResult{}
+// read fills in what a spec file says.
+func (res *fileResult) read(sh *shared, src []byte) {
+	name := res.name
+	defer func() { res.problems = atMost(maxProblems, res.problems) }()
 	if path.Ext(name) != ".cue" {
 		docs, problems := readYAML(name, src)
 		res.problems = problems
@@ -117,19 +67,18 @@ func (sh *shared) readSpecFile(b *batch, name string, src []byte) *fileResult {
 		if len(docs) == 0 && len(problems) == 0 {
 			res.problems = append(res.problems, noSpec(name))
 		}
-		return res
+		return
 	}
-	v, problems := sh.build(b, name, src)
+	v, problems := sh.build(name, src)
 	if len(problems) > 0 {
 		res.problems = problems
-		return res
+		return
 	}
 	f := &finder{sh: sh, file: name, res: res}
 	f.find(v, nil)
 	if !f.found && len(res.problems) == 0 && !isLibrary(v) {
 		res.problems = append(res.problems, noSpec(name))
 	}
-	return res
 }
 
 func noSpec(name string) core.Problem {

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,7 +34,7 @@ func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 	if len(problems) > 0 {
 		return newBroken(id, doc.pos, problems), nil
 	}
-	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, kind: k, doc: doc}
+	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, doc: doc}
 	u.readAnnotations()
 	if err := u.readContract(v); err != nil {
 		u.blame(doc.pos, "kind %s: %v", id.Kind, err)
@@ -136,7 +138,9 @@ func (u *unit) readContract(v cue.Value) error {
 	if u.facts, err = toGo(v.LookupPath(cue.ParsePath("facts"))); err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}
-	return nil
+	text, err := json.Marshal(u.facts) // in order of their keys
+	u.factsHash = sha256.Sum256(text)
+	return err
 }
 
 // render reads checks, objects, expects and precautions of a spec whose deps are

@@ -1,0 +1,68 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"sync"
+)
+
+// A task evaluates something with the kinds of the worker that runs it.
+type task func(*shared)
+
+const (
+	// muchWork is how many tasks are worth one more worker: to load kinds costs as
+	// much as some dozens of them.
+	muchWork = 64
+
+	// maxWorkers bounds memory: each worker has kinds and garbage of its own.
+	maxWorkers = 4
+)
+
+// A crew evaluates for one rendering. Values that pass through an import race when
+// goroutines share them (cuelang.org/go v0.17.1), so every worker has kinds that it
+// loaded itself. The first has those of the renderer; others come when there is
+// much to do, and are gone after the rendering.
+type crew struct {
+	workers [maxWorkers]*shared
+}
+
+// do runs tasks, in no order, and waits for them. It is up to tasks to end when
+// ctx does.
+func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
+	queue := make(chan task, maxWorkers)
+	var wg sync.WaitGroup
+	var errs [maxWorkers]error
+	begin := func(i int) {
+		wg.Go(func() { errs[i] = c.work(i, queue) })
+	}
+	begin(0)
+	begun, n := 1, 0
+	for t := range tasks {
+		queue <- t
+		if n++; n%muchWork == 0 && begun < min(maxWorkers, runtime.GOMAXPROCS(0)) {
+			begin(begun)
+			begun++
+		}
+	}
+	close(queue)
+	wg.Wait()
+	return errors.Join(append(errs[:], ctx.Err())...)
+}
+
+// work is what one worker does.
+func (c *crew) work(i int, queue <-chan task) error {
+	if c.workers[i] == nil {
+		twin, err := c.workers[0].twin()
+		if err != nil {
+			return fmt.Errorf("load the kinds once more: %w", err)
+		}
+		c.workers[i] = twin
+	}
+	for t := range queue {
+		t(c.workers[i])
+	}
+	return nil
+}
