@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -80,7 +79,7 @@ func (p *pass) remove(ctx context.Context, i int, wait time.Duration) (gone bool
 	if live == nil || uid(live) != p.changes[i].UID {
 		return true, nil
 	}
-	p.outcomes[i].Reason = "is being deleted" + holders(live)
+	p.outcomes[i].Reason = "is being deleted " + p.cluster.Holding(ctx, live)
 	return false, nil
 }
 
@@ -138,16 +137,4 @@ func (p *pass) read(ctx context.Context, i int) (live map[string]any, err error)
 
 func uid(live map[string]any) string {
 	return string((&unstructured.Unstructured{Object: live}).GetUID())
-}
-
-// holders names what keeps a deleted object from going.
-func holders(live map[string]any) string {
-	names := (&unstructured.Unstructured{Object: live}).GetFinalizers()
-	if inner, _, _ := unstructured.NestedStringSlice(live, "spec", "finalizers"); len(inner) > 0 {
-		names = append(names, inner...) // a Namespace's
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return ": held by finalizers " + strings.Join(names, ", ")
 }

@@ -224,8 +224,8 @@ func TestFinalizerIsNamed(t *testing.T) {
 	patch(t, w.maps(), "a", `{"metadata":{"finalizers":["example.org/drain"]}}`)
 	plan := w.plan(t, render(t, w.namespace()))
 	result := w.apply(t, plan, apply.Options{Wait: 300 * time.Millisecond})
-	want := "is being deleted: held by finalizers example.org/drain"
-	if o := result.Outcomes[0]; o.Status != core.StatusDone || o.Reason != want || len(result.NotReady) != 1 {
+	want := ": held by finalizers example.org/drain"
+	if o := result.Outcomes[0]; o.Status != core.StatusDone || !strings.HasPrefix(o.Reason, "is being deleted since ") || !strings.HasSuffix(o.Reason, want) || len(result.NotReady) != 1 {
 		t.Errorf("%+v, not ready %+v; want done, %s", o, result.NotReady, want)
 	}
 }

@@ -15,7 +15,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -25,7 +24,6 @@ import (
 func (c *Cluster) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	namespaces := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	_, err := c.metadata.Resource(namespaces).List(ctx, metav1.ListOptions{
 		LabelSelector: core.LabelOwner + "=" + c.instance, Limit: 1,
 	})

@@ -40,7 +40,7 @@ func (c *Cluster) observe(ctx context.Context, p *pass) (core.Observation, error
 	if err != nil {
 		return core.Observation{}, c.fault(ctx, err)
 	}
-	return core.Observation{Objects: objects, Expects: p.expects(), Orphans: p.orphans()}, nil
+	return p.observation(ctx, objects), nil
 }
 
 // fault explains an error, unless we were told to stop.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,6 +52,8 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		return conflictReason(err), true
 	case isRemade(s):
 		return "changed since the plan was made: it is another object of the same name", true
+	case isTerminating(s):
+		return fmt.Sprintf("namespace %s is terminating", id.Namespace), true
 	case id.Group == "" && id.Kind == "Secret":
 		return secretReason(s), true
 	case s.Code == http.StatusForbidden, s.Code == http.StatusInternalServerError && isWebhook(s.Message):
@@ -69,6 +72,13 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 func isRemade(s metav1.Status) bool {
 	return s.Details != nil && slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool {
 		return c.Field == "metadata.uid"
+	})
+}
+
+// isTerminating reports whether the namespace of an object is being deleted.
+func isTerminating(s metav1.Status) bool {
+	return s.Details != nil && slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == corev1.NamespaceTerminatingCause
 	})
 }
 

@@ -105,7 +105,7 @@ func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error
 		return core.Observation{}, w.c.fault(ctx, err)
 	}
 	w.remember(p, objects)
-	return core.Observation{Objects: objects, Expects: p.expects(), Orphans: p.orphans()}, nil
+	return p.observation(ctx, objects), nil
 }
 
 // poke wakes the loop, after a moment. The lock is held.

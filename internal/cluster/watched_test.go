@@ -301,12 +301,16 @@ func TestWatchedOrphan(t *testing.T) {
 }
 
 // TestWatchedKindAppears proves that a definition wakes the loop, and that what
-// waits for it is applied; and that its end is told, not taken for a fault. It
-// takes a little longer where definitions are not ours to see.
+// waits for it is applied; that its end is told, not taken for a fault; and that
+// all is made anew when it comes back. It takes a little longer where definitions
+// are not ours to see.
 func TestWatchedKindAppears(t *testing.T) {
-	for name, banned := range map[string]string{"watched": "", "asked": "/customresourcedefinitions"} {
+	for name, tt := range map[string]struct {
+		banned string
+		rounds int
+	}{"watched": {"", 2}, "asked": {"/customresourcedefinitions", 1}} {
 		t.Run(name, func(t *testing.T) {
-			c := &wire{banned: banned}
+			c := &wire{banned: tt.banned}
 			w := newWatcher(t, time.Hour, func(cfg *rest.Config) { cfg.Wrap(c.wrap) })
 			ns := w.namespace(t)
 			r := render(t, configMap(ns, "a", "one"),
@@ -315,14 +319,16 @@ func TestWatchedKindAppears(t *testing.T) {
 			if err != nil || plan.Count(core.ActionBlocked) != 1 {
 				t.Fatalf("%v, plan %+v, want Gadget blocked", err, plan.Changes)
 			}
-			w.drain(t)
-			if _, err := w.pass(t, r); err != nil {
-				t.Fatal(err)
+			for range tt.rounds {
+				w.drain(t)
+				if _, err := w.pass(t, r); err != nil {
+					t.Fatal(err)
+				}
+				w.gadgetAppears(t, r)
+				w.settle(t, r)
+				w.drain(t)
+				w.gadgetVanishes(t, r)
 			}
-			w.gadgetAppears(t, r)
-			w.settle(t, r)
-			w.drain(t)
-			w.gadgetVanishes(t, r)
 		})
 	}
 }

@@ -261,8 +261,9 @@ type Observed struct {
 // An Observation is the live state that a plan is made from.
 type Observation struct {
 	Objects []Observed
-	Expects []Observed       // Live only
-	Orphans []map[string]any // live objects with our mark that nothing renders
+	Expects []Observed          // Live only
+	Orphans []map[string]any    // live objects with our mark that nothing renders
+	Leaving map[ObjectID]string // of those that are being deleted: since when, and what holds them
 }
 
 // An Action is what a plan does to one object.

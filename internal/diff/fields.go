@@ -137,16 +137,7 @@ func isTerminating(live map[string]any) bool {
 	return at != ""
 }
 
-// finalizers says what the deletion of a live object waits for.
-func finalizers(live map[string]any) string {
-	meta, _ := live["metadata"].(map[string]any)
-	names, _ := meta["finalizers"].([]any)
-	var out []string
-	for _, n := range names {
-		out = append(out, clean(fmt.Sprint(n)))
-	}
-	if len(out) == 0 {
-		return ""
-	}
-	return " and waits for its finalizers: " + list(out)
+// isLeaving says that an object is being deleted, and what is known of it.
+func isLeaving(how string) string {
+	return strings.TrimSpace("is being deleted " + clean(how))
 }

@@ -67,7 +67,7 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 	plan := core.Plan{Revision: rev, Changes: []core.Change{}}
 	var drafts []draft
 	for _, o := range obs.Objects {
-		d, differs := desired(o)
+		d, differs := desired(o, obs.Leaving)
 		u, refused := opts.Untrusted[o.Object.ID]
 		switch {
 		case refused:
@@ -85,7 +85,7 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 		}
 	}
 	for _, live := range obs.Orphans {
-		if d, ours := orphan(live); ours {
+		if d, ours := orphan(live, obs.Leaving); ours {
 			drafts = append(drafts, d)
 		}
 	}
@@ -103,11 +103,11 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 
 // desired compares one object that a spec renders. It reports whether there is
 // something to do or to say.
-func desired(o core.Observed) (draft, bool) {
+func desired(o core.Observed, leaving map[core.ObjectID]string) (draft, bool) {
 	d := newDraft(o)
 	switch {
 	case isTerminating(o.Live):
-		d.block(core.DriftDeleted, "is being deleted"+finalizers(o.Live)+"; it is made anew once it is gone")
+		d.block(core.DriftDeleted, isLeaving(leaving[o.Object.ID])+"; it is made anew once it is gone")
 		return d, true
 	case o.Live != nil && !o.Ours && otherInstance(o) != "":
 		d.block(core.DriftBlocked, fmt.Sprintf("belongs to the instance %q of Prumo; one object has one owner", otherInstance(o)))
@@ -249,7 +249,7 @@ func expected(o core.Observed) (draft, bool) {
 
 // orphan is a live object with our mark that nothing renders. It reports whether
 // it really is ours: a copy carries the label, but not its own id.
-func orphan(live map[string]any) (draft, bool) {
+func orphan(live map[string]any, leaving map[core.ObjectID]string) (draft, bool) {
 	id := identify(live)
 	if label(live, core.LabelOwner) == "" || annotation(live, core.AnnotationID) != id.String() {
 		return draft{}, false
@@ -260,7 +260,7 @@ func orphan(live map[string]any) (draft, bool) {
 	d.setLive(live)
 	switch {
 	case isTerminating(live):
-		d.block(core.DriftOrphan, "is being deleted"+finalizers(live))
+		d.block(core.DriftOrphan, isLeaving(leaving[id]))
 	case id.Group == "" && id.Kind == "Node":
 		d.Action, d.Reason = core.ActionRelease, "nothing renders it any more; a Node is never deleted: its marks and our fields go, the Node stays"
 	case annotation(live, core.AnnotationOrigin) != core.OriginCreated:

@@ -99,7 +99,7 @@ func actionCases() map[string]struct {
 		"a claim is never replaced": {fixture{want: replace(claim, "fast", "slow"), live: claim, ours: true, blocked: "immutable"},
 			summary{Action: core.ActionBlocked, Class: core.DriftBlocked, Reason: "is never replaced", Fields: []string{".spec.storageClassName: fast -> slow"}}},
 		"being deleted": {fixture{want: quota, live: replace(quota, "namespace: vision}", `namespace: vision, deletionTimestamp: "2026-11-22T09:00:00Z", finalizers: [a/b]}`), predicted: quota, ours: true},
-			summary{Action: core.ActionBlocked, Class: core.DriftDeleted, Reason: "waits for its finalizers: a/b"}},
+			summary{Action: core.ActionBlocked, Class: core.DriftDeleted, Reason: "is being deleted; it is made anew once it is gone"}},
 		"of another instance": {fixture{want: quota, live: replace(quota, "namespace: vision}", `namespace: vision, labels: {prumo.dev/owner: lab2}, annotations: {prumo.dev/id: ResourceQuota/vision/h100}}`), predicted: quota},
 			summary{Action: core.ActionBlocked, Class: core.DriftBlocked, Reason: `belongs to the instance "lab2"`}},
 		"a copy of an object of another instance": {fixture{want: quota, live: replace(quota, "namespace: vision}", `namespace: vision, labels: {prumo.dev/owner: lab2}, annotations: {prumo.dev/id: ResourceQuota/vision/other}}`), predicted: quota},
