@@ -53,7 +53,8 @@ type memory struct {
 	every    time.Duration
 	verdicts map[core.ObjectID][]*verdict
 	sent     map[core.ObjectID]sent
-	failed   map[core.ObjectID]bool // could not be applied when last tried
+	failed   map[core.ObjectID]bool        // could not be applied when last tried
+	wishes   map[core.ObjectID]core.Object // what the last pass wants; replaced as a whole
 }
 
 // sent is the manifest of an object as the last observation had it: if that is
@@ -112,7 +113,7 @@ func (m *memory) observed(o core.Observed) (synced bool) {
 		delete(m.verdicts, o.Object.ID)
 		return false
 	}
-	v := m.verdict(o.Object, o.Live)
+	v := m.verdict(o.Object, o.Live, digestOf(o.Live))
 	if !inSync(o) {
 		v.outcome, v.brief = &o, nil
 	}
@@ -130,13 +131,14 @@ func (m *memory) applied(manifest, after map[string]any) {
 	}
 	delete(m.failed, id)
 	if s, ok := m.sent[id]; ok && s.manifest == manifestDigest(manifest) {
-		m.add(id, m.verdict(s.object, after))
+		m.add(id, m.verdict(s.object, after, digestOf(after)))
 	}
 }
 
-func (m *memory) verdict(o core.Object, live map[string]any) *verdict {
+// verdict is that a live object, of this digest, is in sync with what o wants.
+func (m *memory) verdict(o core.Object, live map[string]any, d digest) *verdict {
 	return &verdict{
-		fields: o.Fields, ignore: o.Ignore, wants: fieldsDigest(o), spec: o.Spec, live: digestOf(live), brief: brief(live),
+		fields: o.Fields, ignore: o.Ignore, wants: fieldsDigest(o), spec: o.Spec, live: d, brief: brief(live),
 		until: time.Now().Add(between(m.every)),
 	}
 }

@@ -36,14 +36,6 @@ type watchKey struct {
 	scope scope
 }
 
-// A record is what is known of one live object from a watch.
-type record struct {
-	version string
-	digest  digest
-	full    map[string]any // nil: in sync, so that nobody needs to look at it
-	seen    bool           // full was read live, not taken from the watch
-}
-
 // A watch keeps the records of one kind. Its fields are guarded by the lock of
 // its Watched. It is what a reflector writes to.
 type watch struct {
@@ -139,9 +131,21 @@ func (t *watch) told(ctx context.Context, err error) {
 	t.w.changed.Broadcast()
 }
 
-// Add is an event of the watch; with Update, Delete, Replace and Resync, it makes
-// a watch a cache.ReflectorStore.
+// Transformer makes sightings of objects as they come, so that a first list never
+// lies in memory in full. With the other methods of a store it makes a watch a
+// cache.TransformingStore.
+func (t *watch) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			return t.look(u), nil
+		}
+		return obj, nil
+	}
+}
+
+// Add is an event of the watch.
 func (t *watch) Add(obj any) error {
+	obj, _ = t.Transformer()(obj)
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	t.put(obj)
@@ -168,15 +172,17 @@ func (t *watch) Delete(obj any) error {
 // Replace is a whole list: the first, or the one after a gap. After a gap, all
 // that was known of the kind is verified again.
 func (t *watch) Replace(list []any, _ string) error {
+	for i := range list { // of a server that cannot list by watching
+		list[i], _ = t.Transformer()(list[i])
+	}
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	old := t.records
 	t.records = make(map[core.ObjectID]*record, len(list))
 	for _, obj := range list {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			id := idOf(u.Object)
-			if r := old[id]; r != nil {
-				t.records[id] = r
+		if s, ok := obj.(*sighting); ok {
+			if r := old[s.id]; r != nil {
+				t.records[s.id] = r
 			}
 		}
 		t.put(obj)
@@ -200,35 +206,3 @@ func (t *watch) Replace(list []any, _ string) error {
 
 // Resync does nothing: there is no other store to bring up to date.
 func (t *watch) Resync() error { return nil }
-
-// put takes in one object as it is now.
-func (t *watch) put(obj any) {
-	u, ok := obj.(*unstructured.Unstructured)
-	switch {
-	case t.key.scope == scopeKinds:
-		if t.synced {
-			t.w.kindsChanged()
-			t.w.poke()
-		}
-		return
-	case !ok:
-		return
-	}
-	id := idOf(u.Object)
-	r := &record{version: u.GetResourceVersion(), full: u.Object}
-	old := t.records[id]
-	if t.key.scope == scopeAll {
-		unstructured.RemoveNestedField(r.full, "status", "images") // of a Node: by far the most of it
-		r.digest = statedDigest(r.full)
-	} else {
-		r.digest = digestOf(r.full)
-		r.seen = old != nil && old.seen && old.digest == r.digest
-		if !r.seen && t.w.memory.knows(id, r.digest) {
-			r.full = nil
-		}
-	}
-	t.records[id] = r
-	if r.full != nil && t.synced && (old == nil || old.digest != r.digest) && !t.w.resting[id] {
-		t.w.poke()
-	}
-}

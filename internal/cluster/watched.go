@@ -88,6 +88,7 @@ func (w *Watched) ObserveToApply(ctx context.Context, r core.Rendering) (core.Ob
 func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error) {
 	w.passing.Lock()
 	defer w.passing.Unlock()
+	w.wish(p)
 	p.known, p.expected, p.cached = map[core.ObjectID]core.Observed{}, map[core.ObjectID]map[string]any{}, map[core.ObjectID]bool{}
 	for _, step := range []func(context.Context, *pass) error{w.discover, w.follow, w.recall} {
 		if err := step(ctx, p); err != nil {
@@ -106,6 +107,20 @@ func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error
 	}
 	w.remember(p, objects)
 	return p.observation(ctx, objects), nil
+}
+
+// wish notes what a pass wants that applies, against which events are held.
+func (w *Watched) wish(p *pass) {
+	if !p.toApply {
+		return
+	}
+	wishes := make(map[core.ObjectID]core.Object, len(p.r.Objects))
+	for _, o := range p.r.Objects {
+		wishes[o.ID] = o
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.memory.wishes = wishes
 }
 
 // poke wakes the loop, after a moment. The lock is held.
