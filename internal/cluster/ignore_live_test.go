@@ -39,7 +39,7 @@ func eachLook(t *testing.T, test func(*testing.T, *looker, string)) {
 	})
 	t.Run("watched", func(t *testing.T) {
 		w := newWatcher(t, time.Hour)
-		test(t, &looker{w.world, w.view.Observe, true}, w.namespace(t))
+		test(t, &looker{w.world, w.view.ObserveToApply, true}, w.namespace(t))
 	})
 }
 
