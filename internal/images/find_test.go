@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
 	"sigs.k8s.io/yaml"
 
 	"prumo.dev/prumo/internal/core"
@@ -101,4 +102,28 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s is of %s (%v), want %s", image, got, err, want)
 		}
 	}
+}
+
+// FuzzParse: an image that is pinned is still of the repository that its rule was
+// found for, and a digest in it stays.
+func FuzzParse(f *testing.F) {
+	f.Add("nginx")
+	f.Add("registry.lab.example:5000/ml/app:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+	f.Fuzz(func(t *testing.T, image string) {
+		ref, repo, err := parse(image)
+		if err != nil {
+			return
+		}
+		digest := "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+		if d, ok := ref.(name.Digest); ok {
+			digest = d.DigestStr()
+		}
+		pinned, again, err := parse(repo + "@" + digest)
+		if err != nil || again != repo {
+			t.Fatalf("%q is of %q; pinned it is of %q (%v)", image, repo, again, err)
+		}
+		if d, ok := pinned.(name.Digest); !ok || d.DigestStr() != digest || d.Context().RegistryStr() != ref.Context().RegistryStr() {
+			t.Errorf("%q is pinned to %v", image, pinned)
+		}
+	})
 }

@@ -348,18 +348,3 @@ func TestKeylessSpelling(t *testing.T) {
 		}
 	}
 }
-
-func FuzzKeyless(f *testing.F) {
-	block, _ := pem.Decode([]byte(newGitsign(f).sign(nil)))
-	f.Add(block.Bytes)
-	f.Fuzz(func(t *testing.T, der []byte) {
-		p, refusal := parseKeylessProof(der)
-		if (p == nil) == (refusal == nil) {
-			t.Fatalf("got %v and %v", p, refusal)
-		}
-		if refusal == nil {
-			_ = p.name()
-			_, _ = p.(keylessProof).bundle() // must not panic, whatever the entry says
-		}
-	})
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,10 +85,31 @@ func parsePGPProof(blob []byte) (proof, *core.Refusal) {
 		return nil, malformed("the OpenPGP block holds more than one packet")
 	case sig.Version != 4 || sig.SigType != packet.SigTypeBinary:
 		return nil, malformed("the OpenPGP signature is not a version 4 signature over binary data")
+	case !shortest(blob):
+		return nil, malformed("the OpenPGP packet's length is not written as gpg writes it")
 	case len(sig.IssuerFingerprint) != 20:
 		return nil, malformed("the OpenPGP signature does not name its key by full fingerprint; sign with gpg 2.2 or newer")
 	}
 	return pgpProof{blob, sig}, nil
+}
+
+// shortest reports whether a packet's header (RFC 4880, section 4.2) says in the
+// fewest bytes how many follow. Any other header is the same signature in another
+// spelling, hence another commit id.
+func shortest(packet []byte) bool {
+	n := len(packet)
+	var headers [][]byte
+	if n-2 < 1<<8 {
+		headers = append(headers, []byte{0x88, byte(n - 2)}) // old format, as gpg writes it
+	} else if n-3 < 1<<16 {
+		headers = append(headers, []byte{0x89, byte((n - 3) >> 8), byte(n - 3)})
+	}
+	if n-2 < 192 {
+		headers = append(headers, []byte{0xc2, byte(n - 2)}) // new format
+	} else if n-3 < 8384 {
+		headers = append(headers, []byte{0xc2, byte((n-3-192)>>8 + 192), byte(n - 3 - 192)})
+	}
+	return slices.ContainsFunc(headers, func(h []byte) bool { return bytes.HasPrefix(packet, h) })
 }
 
 func (p pgpProof) name() string    { return fmt.Sprintf("%X", p.sig.IssuerFingerprint) }

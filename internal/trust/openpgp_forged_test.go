@@ -13,6 +13,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	"github.com/google/go-cmp/cmp"
 )
 
 // at is the library's configuration at a time.
@@ -21,7 +22,7 @@ func at(when time.Time) *packet.Config {
 }
 
 // newEntity makes an OpenPGP key without gpg, so that it can be made wrong.
-func newEntity(t *testing.T, config *packet.Config) *openpgp.Entity {
+func newEntity(t testing.TB, config *packet.Config) *openpgp.Entity {
 	t.Helper()
 	e, err := openpgp.NewEntity("Ana", "", "ana@lab.example", config)
 	if err != nil {
@@ -48,7 +49,7 @@ func spellPGP(kind string, blob []byte) string {
 	return strings.Replace(rearm(kind, blob, 64), "\n", "\n\n", 1)
 }
 
-func pgpSign(t *testing.T, key *packet.PrivateKey, payload []byte, when time.Time) []byte {
+func pgpSign(t testing.TB, key *packet.PrivateKey, payload []byte, when time.Time) []byte {
 	t.Helper()
 	sig := &packet.Signature{
 		Version: key.Version, SigType: packet.SigTypeBinary, PubKeyAlgo: key.PubKeyAlgo,
@@ -223,5 +224,60 @@ func TestOpenPGPPackets(t *testing.T) {
 	_, refusal := parsePGPProof(b.Bytes())
 	if refusal == nil || refusal.Code != CodeFormat || !strings.Contains(refusal.Found, "something else") {
 		t.Errorf("got %v, want %s for a key in place of a signature", refusal, CodeFormat)
+	}
+}
+
+// spellings are all headers that RFC 4880 (section 4.2) lets a signature packet
+// begin with, each with the body.
+func spellings(body []byte) [][]byte {
+	n := len(body)
+	be := binary.BigEndian
+	headers := [][]byte{
+		be.AppendUint32([]byte{0x8a}, uint32(n)), {0x8b}, // old format: four bytes of length, and none
+		be.AppendUint32([]byte{0xc2, 0xff}, uint32(n)),
+	}
+	if n < 1<<8 {
+		headers = append(headers, []byte{0x88, byte(n)})
+	}
+	if n < 1<<16 {
+		headers = append(headers, be.AppendUint16([]byte{0x89}, uint16(n)))
+	}
+	if n < 192 {
+		headers = append(headers, []byte{0xc2, byte(n)})
+	} else if n < 8384 {
+		headers = append(headers, []byte{0xc2, byte((n-192)>>8 + 192), byte(n - 192)})
+	}
+	var out [][]byte
+	for _, h := range headers {
+		out = append(out, append(h, body...))
+	}
+	if n > 512 { // a part of 512 bytes, and the rest
+		rest := append(be.AppendUint32([]byte{0xff}, uint32(n-512)), body[512:]...)
+		out = append(out, slices.Concat([]byte{0xc2, 0xe9}, body[:512], rest))
+	}
+	return out
+}
+
+// packetBody is a signature packet without its header.
+func packetBody(t testing.TB, blob []byte) []byte {
+	t.Helper()
+	p, err := packet.NewOpaqueReader(bytes.NewReader(blob)).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Contents
+}
+
+// TestPGPSpelling spells the header of a good signature in all other ways.
+func TestPGPSpelling(t *testing.T) {
+	e := newEntity(t, at(noon))
+	good := map[bool][]string{}
+	for _, blob := range spellings(packetBody(t, pgpSign(t, e.PrivateKey, []byte("m"), noon))) {
+		p, _ := parsePGPProof(blob)
+		good[p != nil] = append(good[p != nil], fmt.Sprintf("%.1x", blob))
+	}
+	want := map[bool][]string{true: {"88", "c2"}, false: {"8a", "8b", "c2", "89"}}
+	if diff := cmp.Diff(want, good); diff != "" {
+		t.Errorf("accepted by first byte (-want +got):\n%s", diff)
 	}
 }

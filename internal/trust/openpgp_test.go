@@ -54,8 +54,12 @@ func (g *gpg) run(at time.Time, stdin string, args ...string) string {
 
 var fprLine = regexp.MustCompile(`(?m)^fpr:+([0-9A-F]{40}):$`)
 
-// born is when the keys of the tests are made.
-var born = noon.AddDate(0, -3, 0)
+// born is when the keys of the tests are made, grown when they are used: gpg's
+// clock goes on while it runs, and begins anew with each run.
+var (
+	born  = noon.AddDate(0, -3, 0)
+	grown = born.Add(time.Hour)
+)
 
 // key makes a key and returns its fingerprint.
 func (g *gpg) key(algo, usage, expire string) string {
@@ -81,14 +85,14 @@ func TestOpenPGP(t *testing.T) {
 	before := noon.Add(-time.Hour)
 	plain := g.key("ed25519", "sign", "0")
 	cert := g.key("ed25519", "cert", "0")
-	g.run(born, "", "--quick-add-key", cert, "ed25519", "sign", "0")
+	g.run(grown, "", "--quick-add-key", cert, "ed25519", "sign", "0")
 	subkey := fprLine.FindAllStringSubmatch(g.run(born, "", "--with-colons", "--with-subkey-fingerprint", "--list-keys", cert), -1)[1][1]
 	short := g.key("ed25519", "sign", "30d")
 	shortSub := g.key("ed25519", "cert", "never")
-	g.run(born, "", "--quick-add-key", shortSub, "ed25519", "sign", "30d")
+	g.run(grown, "", "--quick-add-key", shortSub, "ed25519", "sign", "30d")
 	revoked := g.key("nistp256", "sign", "0")
 	thief := newGPG(t) // has the key, and has not heard of the revocation
-	thief.run(born, g.run(born, "", "--export-secret-keys", "--armor", revoked), "--import")
+	thief.run(grown, g.run(born, "", "--export-secret-keys", "--armor", revoked), "--import")
 	revokedSigner := thief.signer(revoked, before)
 	g.revoke(revoked)
 	revokedSigner.policy = g.signer(revoked, before).policy
@@ -160,7 +164,7 @@ func (g *gpg) revoke(fpr string) {
 		g.t.Fatal(err)
 	}
 	text := strings.Replace(string(data), ":-----BEGIN", "-----BEGIN", 1) // gpg's safety catch
-	g.run(born, text[strings.Index(text, "-----BEGIN"):], "--import")
+	g.run(grown, text[strings.Index(text, "-----BEGIN"):], "--import")
 }
 
 func testOpenPGPPolicy(t *testing.T, g *gpg, plain, cert string) {

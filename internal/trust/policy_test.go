@@ -195,34 +195,3 @@ limits: {commits: 7}
 		})
 	}
 }
-
-func FuzzParsePolicy(f *testing.F) {
-	f.Add([]byte(header + aPeople + aRules))
-	f.Add([]byte(header + "a: &a [*a]"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, problems := ParsePolicy("p.yaml", data)
-		if (p == nil) == (len(problems) == 0) {
-			t.Fatalf("got policy %v and problems %v; want exactly one of them", p, problems)
-		}
-		if p != nil {
-			for _, r := range p.rules {
-				if len(r.signers) == 0 || len(r.paths) == 0 {
-					t.Fatalf("a rule without signer or path was accepted: %+v", r)
-				}
-			}
-		}
-	})
-}
-
-func FuzzParseAnchor(f *testing.F) {
-	f.Add([]byte("apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: 0123456789abcdef0123456789abcdef01234567\nroot: {threshold: 1, principals: {ana: {keys: [{ssh: '" + keyAna + "'}]}}}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		a, problems := ParseAnchor("trust.yaml", data)
-		if (a == nil) == (len(problems) == 0) {
-			t.Fatalf("got anchor %v and problems %v; want exactly one of them", a, problems)
-		}
-		if a != nil && (len(a.roots) == 0 || len(a.ring) == 0) {
-			t.Fatal("an anchor without a root key was accepted")
-		}
-	})
-}

@@ -71,7 +71,7 @@ func (m mutation) try(ctx context.Context) (o outcome) {
 		return outcome{err: err}
 	}
 	binary := filepath.Join(dir, "mutated.test")
-	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlay, "-o", binary, m.Test).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, m.Test).CombinedOutput(); err != nil {
 		return outcome{err: fmt.Errorf("does not compile: %w\n%s", err, out)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowLimit+time.Minute)
