@@ -40,7 +40,8 @@ The configuration file, with all keys:
   drift:
     debounce: 3m                  # how long hardware must differ before that is drift
     history: 200                  # how many drifts are remembered
-  listen: ":8080"
+  listen: "127.0.0.1:8080"        # :8080 is all networks, as a pod needs
+  statusTokenFile: status-token   # optional: who asks for /api/v1/status must show it
   log: {format: text, level: info}
   report:
     json: /var/lib/prumo/report.json

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/report"
 )
@@ -26,14 +28,16 @@ func newStatus() *cobra.Command {
 Exit code 0: all is as agreed on. 2: drift, changes, blocked or held objects, a
 refused revision, problems in the repo or warnings. 1: the daemon failed or cannot be asked.`,
 		Example: `  reconciler status
-  kubectl -n prumo-system port-forward deploy/prumo 8080 & reconciler status -o json`,
+  kubectl -n prumo-system port-forward deploy/prumo 8080 & reconciler status -o json
+  reconciler status --server https://prumo.lab.example --token-file status-token`,
 		Args: cobra.NoArgs,
 	}
 	verboseFlag(cmd)
 	server := cmd.Flags().String("server", "http://127.0.0.1:8080", "`URL` of the daemon")
+	token := cmd.Flags().String("token-file", "", "`file` with the token that the daemon wants to be shown (statusTokenFile)")
 	format := outputFlag(cmd, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		rep, err := askStatus(cmd, *server)
+		rep, err := askStatus(cmd, *server, *token)
 		if err != nil {
 			return err
 		}
@@ -51,12 +55,17 @@ refused revision, problems in the repo or warnings. 1: the daemon failed or cann
 	return cmd
 }
 
-func askStatus(cmd *cobra.Command, server string) (core.Report, error) {
+func askStatus(cmd *cobra.Command, server, tokenFile string) (core.Report, error) {
 	req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, strings.TrimRight(server, "/")+"/api/v1/status", nil)
+	if err == nil {
+		err = showToken(req, tokenFile)
+	}
 	if err != nil {
 		return core.Report{}, err
 	}
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	// Not to another host: a redirect would take the token along.
+	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
 	if err != nil {
 		return core.Report{}, fmt.Errorf("ask the daemon (is it running, and is --server its address?): %w", err)
 	}
@@ -73,6 +82,24 @@ func askStatus(cmd *cobra.Command, server string) (core.Report, error) {
 		return core.Report{}, fmt.Errorf("%s: is not a daemon's status: %w", req.URL, err)
 	}
 	return rep, nil
+}
+
+// showToken adds the token of a file to a request, unless others could read it on
+// the way.
+func showToken(req *http.Request, file string) error {
+	if file == "" {
+		return nil
+	}
+	host := req.URL.Hostname()
+	if ip := net.ParseIP(host); req.URL.Scheme != "https" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--token-file: the token would go to %s over plain http; use https, or kubectl port-forward", req.URL.Host)
+	}
+	token, err := config.ReadSecret(file)
+	if err != nil {
+		return fmt.Errorf("--token-file: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return nil
 }
 
 func statusCode(rep core.Report) error {

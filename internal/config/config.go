@@ -65,7 +65,12 @@ type Config struct {
 	Grace Duration `yaml:"grace"`
 
 	// Listen is the address of /metrics, /healthz, /readyz and /api/v1/status.
+	// Without a host all networks reach it.
 	Listen string `yaml:"listen"`
+
+	// StatusTokenFile holds a token that whoever asks for /api/v1/status must show:
+	// what is there names objects, people and values. Empty: nobody must.
+	StatusTokenFile string `yaml:"statusTokenFile"`
 
 	Drift Drift `yaml:"drift"`
 
@@ -208,7 +213,7 @@ func defaults() *Config {
 		Verify:   Duration(30 * time.Minute),
 		Grace:    Duration(20 * time.Second),
 		Drift:    Drift{Debounce: Duration(3 * time.Minute), History: 200},
-		Listen:   ":8080",
+		Listen:   "127.0.0.1:8080",
 		Log:      Log{Format: "text", Level: "info"},
 	}
 }
@@ -334,7 +339,7 @@ func lineOf(data []byte, path string) int {
 func (c *Config) resolve(dir string) {
 	names := []*string{&c.TrustFile, &c.StateDir, &c.Kubeconfig, &c.Report.JSON, &c.Report.Markdown,
 		&c.Repo.Auth.PasswordFile, &c.Repo.Auth.SSHKeyFile, &c.Repo.Auth.KnownHostsFile, &c.Repo.Auth.CAFile}
-	names = append(names, &c.Images.SigstoreRoot)
+	names = append(names, &c.Images.SigstoreRoot, &c.StatusTokenFile)
 	for i := range c.Images.Registries {
 		r := &c.Images.Registries[i]
 		names = append(names, &r.PasswordFile, &r.DockerConfigFile, &r.CAFile)

@@ -31,6 +31,11 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	if err != nil || len(problems) > 0 {
 		return problems, err
 	}
+	if cfg.StatusTokenFile != "" {
+		if _, err := readToken(cfg.StatusTokenFile); err != nil {
+			return nil, fmt.Errorf("statusTokenFile: %w", err)
+		}
+	}
 	metrics := NewMetrics()
 	reports := NewReports(cfg.Report, metrics)
 	var watched *cluster.Watched
@@ -70,7 +75,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	if pulls != nil {
 		loop.After = func(ctx context.Context) { planPulls(ctx, pulls, alive, log) }
 	}
-	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg)), loop, log)
+	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), cfg.StatusTokenFile), loop, log)
 }
 
 // both serves and loops; when serving fails, the loop is told to stop.

@@ -30,7 +30,9 @@ func (h *heart) Age() time.Duration { return time.Since(time.Unix(0, h.beat.Load
 //	/readyz         200 once a pass has ended with a revision in force
 //	/api/v1/status  the last report, as JSON
 //	/api/v1/drift   what is remembered of drift, as JSON: what is there first
-func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration) http.Handler {
+//
+// What begins with /api/ is for those who show the token of a file, if there is one.
+func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration, tokenFile string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -49,7 +51,7 @@ func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Durati
 		fmt.Fprintln(w, "ok")
 	})
 	tell := func(pattern string, of func(core.Report) any) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+		mux.HandleFunc(pattern, guarded(tokenFile, func(w http.ResponseWriter, _ *http.Request) {
 			rep, ok := reports.Last()
 			if !ok {
 				http.Error(w, "the first pass has not ended yet", http.StatusServiceUnavailable)
@@ -59,7 +61,7 @@ func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Durati
 			if err := report.JSON(w, of(rep)); err != nil {
 				slog.Warn("send an answer", "to", pattern, "error", err)
 			}
-		})
+		}))
 	}
 	tell("GET /api/v1/status", func(rep core.Report) any { return rep })
 	tell("GET /api/v1/drift", func(rep core.Report) any { return append([]core.DriftRecord{}, rep.Records...) })
