@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -57,17 +58,51 @@ func taken(live, predicted map[string]any) []core.Conflict {
 				lost = lost.Difference(owned(kept))
 			}
 		}
-		// Not a range: the set's range function panics at a return.
-		lost.Leaves().Iterate(func(path fieldpath.Path) {
-			c := core.Conflict{Path: pathString(path), Manager: e.Manager, Operation: string(e.Operation)}
-			if e.Time != nil {
-				c.Since = e.Time.UTC()
-			}
-			conflicts = append(conflicts, c)
-		})
+		conflicts = append(conflicts, named(lost.Leaves(), e)...)
 	}
 	slices.SortFunc(conflicts, compareConflicts)
 	return conflicts
+}
+
+// staying are the fields that an apply gives up and that stay all the same, since
+// another manager owns them too (kubernetes/kubernetes#99003).
+func staying(live, predicted map[string]any) []core.Conflict {
+	all := (&unstructured.Unstructured{Object: live}).GetManagedFields()
+	lost := fieldpath.NewSet()
+	for _, e := range all {
+		for _, kept := range (&unstructured.Unstructured{Object: predicted}).GetManagedFields() {
+			if isApplied(e) && isApplied(kept) && e.APIVersion == kept.APIVersion && !bytes.Equal(rawFields(e), rawFields(kept)) {
+				lost = owned(e).Difference(owned(kept)).Leaves()
+			}
+		}
+	}
+	var stays []core.Conflict
+	for _, e := range all {
+		if e.Manager != core.FieldManager && !lost.Empty() {
+			stays = append(stays, named(lost.Intersection(owned(e)), e)...)
+		}
+	}
+	slices.SortFunc(stays, compareConflicts)
+	return stays
+}
+
+// isApplied reports whether an entry is what we declared.
+func isApplied(e metav1.ManagedFieldsEntry) bool {
+	return isOurs(e) && e.Operation == metav1.ManagedFieldsOperationApply
+}
+
+// named are the fields of a set, with who owns them. Not a range: the set's range
+// function panics at a return.
+func named(set *fieldpath.Set, e metav1.ManagedFieldsEntry) []core.Conflict {
+	var out []core.Conflict
+	set.Iterate(func(path fieldpath.Path) {
+		c := core.Conflict{Path: pathString(path), Manager: e.Manager, Operation: string(e.Operation)}
+		if e.Time != nil {
+			c.Since = e.Time.UTC()
+		}
+		out = append(out, c)
+	})
+	return out
 }
 
 func compareConflicts(a, b core.Conflict) int {

@@ -264,7 +264,7 @@ func (c *Cluster) dryRunOnce(ctx context.Context, o *core.Observed) error {
 
 func answer(o *core.Observed, predicted map[string]any, err error) error {
 	if err == nil {
-		o.Predicted = predicted
+		o.Predicted, o.Stays = predicted, staying(o.Live, predicted)
 		return nil
 	}
 	reason, refused := Refusal(err, o.Object.ID)

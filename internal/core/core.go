@@ -232,7 +232,7 @@ type Rendering struct {
 	Precautions []Object
 }
 
-// A Conflict is a field that we render and another manager owns.
+// A Conflict is a field that another manager owns, and we render or did.
 type Conflict struct {
 	Path      string    `json:"path"`
 	Manager   string    `json:"manager"`
@@ -253,6 +253,10 @@ type Observed struct {
 	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
 	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
 	Ours      bool           // Live carries our mark
+
+	// Stays are fields that we no longer send and that other managers own too: the
+	// server does not remove them.
+	Stays []Conflict
 
 	// GiveUp are those of Object.Ignore that are ours still.
 	GiveUp []objpath.Path
@@ -355,6 +359,7 @@ type Change struct {
 	Risk       Risk          `json:"risk"`
 	Fields     []FieldChange `json:"fields,omitempty"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"`
+	Stays      []Conflict    `json:"stays,omitempty"`     // see Observed.Stays
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
 	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
 	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that is remembered

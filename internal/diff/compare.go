@@ -252,18 +252,23 @@ func number(v any) (float64, bool) {
 // resource lists of the core API, and LimitRange's.
 var quantityMaps = map[string]bool{
 	"allocatable": true, "capacity": true, "default": true, "defaultRequest": true, "hard": true, "limits": true,
-	"max": true, "maxLimitRequestRatio": true, "min": true, "overhead": true, "requests": true, "used": true,
+	"max": true, "maxLimitRequestRatio": true, "min": true, "overhead": true, "podFixed": true, "requests": true, "used": true,
 }
 
-// quantityFields are single fields that hold a quantity (core API and Kueue).
+// quantityFields are single fields that hold a quantity (core API, autoscaling and
+// Kueue).
 var quantityFields = map[string]bool{
-	"borrowingLimit": true, "divisor": true, "lendingLimit": true, "nominalQuota": true, "sizeLimit": true,
+	"averageValue": true, "borrowingLimit": true, "divisor": true, "lendingLimit": true, "nominalQuota": true, "sizeLimit": true,
 }
+
+// quantityRoots are the parts of an object that hold quantities; overhead is that
+// of a RuntimeClass.
+var quantityRoots = map[string]bool{"overhead": true, "spec": true, "status": true}
 
 // isQuantity reports whether the leaf at path holds a quantity. Elsewhere 1000m
 // and 1 are different strings: a label, an argument.
 func isQuantity(path []segment) bool {
-	if len(path) < 3 || path[0].field != "spec" && path[0].field != "status" {
+	if len(path) < 3 || !quantityRoots[path[0].field] {
 		return false
 	}
 	return quantityFields[path[len(path)-1].field] || quantityMaps[path[len(path)-2].field]

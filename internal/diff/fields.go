@@ -2,9 +2,12 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // maxFields is how many differing fields of one object a plan shows. All of
@@ -47,21 +50,41 @@ func (d *draft) settleConflicts(o core.Observed, all []owner) {
 		return
 	}
 	d.Conflicts = o.Conflicts
-	var disputes []string
+	var named, disputes []string
 	for _, c := range o.Conflicts {
-		if !o.Ours || !liveEdit(c, all) {
-			disputes = append(disputes, fmt.Sprintf("%s belongs to %s (%s)", clean(c.Path), clean(c.Manager), c.Operation))
+		switch {
+		case o.Ours && liveEdit(c, all):
+		case o.Spec.TakeConflicts || mayTake(c, o):
+			named = append(named, owned(c))
+		default:
+			disputes = append(disputes, owned(c))
 		}
 	}
-	switch {
-	case len(disputes) == 0:
-		d.Force = true
-	case o.Spec.TakeConflicts:
-		d.Force = true
-		d.note("takes over: " + list(disputes))
-	default:
-		d.block(core.DriftBlocked, fmt.Sprintf("%s; take it out of the spec, or annotate the spec %s: take", list(disputes), core.AnnotationConflicts))
+	if len(disputes) > 0 {
+		// The server takes all conflicts of an object or none, so that none is taken.
+		d.block(core.DriftBlocked, fmt.Sprintf("%s; take it out of the spec, or have the spec ignore it (%s) or take it (%s)",
+			list(disputes), core.AnnotationIgnore, core.AnnotationForce))
+		return
 	}
+	d.Force = true
+	if len(named) > 0 {
+		d.note("takes over: " + list(named))
+	}
+}
+
+// mayTake reports whether the spec names the field of a conflict as one to take.
+func mayTake(c core.Conflict, o core.Observed) bool {
+	path, err := objpath.Parse(c.Path)
+	return err == nil && slices.ContainsFunc(o.Object.Force, func(p objpath.Path) bool { return p.Covers(path, o.Live) })
+}
+
+// owned says whose the field of a conflict is, and since when.
+func owned(c core.Conflict) string {
+	since := ""
+	if !c.Since.IsZero() {
+		since = " since " + c.Since.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s belongs to %s (%s%s)", clean(c.Path), clean(c.Manager), c.Operation, since)
 }
 
 // liveEdit reports whether a conflict comes from someone who changed the object

@@ -120,7 +120,9 @@ func desired(o core.Observed, leaving map[core.ObjectID]string) (draft, bool) {
 		return d, true
 	}
 	leaves := compareLive(o)
-	if o.Ours && len(leaves)+len(o.Conflicts)+len(o.GiveUp) == 0 {
+	if o.Ours && len(leaves)+len(o.GiveUp)+len(o.Stays) == 0 {
+		// Others may hold our values under another spelling, or in another order: a
+		// conflict that would change nothing is none.
 		return draft{}, false
 	}
 	d.Action, d.Class = core.ActionUpdate, core.DriftEdited
@@ -130,6 +132,7 @@ func desired(o core.Observed, leaving map[core.ObjectID]string) (draft, bool) {
 	all := owners(o.Live)
 	d.setFields(all, leaves, o.Object.Fields)
 	d.settleConflicts(o, all)
+	d.Stays = o.Stays
 	for _, p := range o.GiveUp {
 		d.note(fmt.Sprintf("%s is given up: its value stays, and belongs to whoever writes it", p))
 	}

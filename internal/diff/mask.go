@@ -177,6 +177,9 @@ func findItem(list []any, s segment) any {
 
 // keyNames returns the key fields that a segment's key may be made of.
 func keyNames(key string) [][]string {
+	if strings.HasPrefix(key, "=") {
+		return [][]string{{""}}
+	}
 	names := [][]string{{"name"}}
 	for _, candidates := range listKeys {
 		for _, c := range candidates {

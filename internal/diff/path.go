@@ -90,12 +90,22 @@ var listKeys = map[string][][]string{
 
 var byName = [][]string{{"name"}}
 
+// setLike are lists of strings whose order says nothing, by the list's field,
+// whether the API server takes them for sets or not.
+var setLike = map[string]bool{
+	"accessModes": true, "apiGroups": true, "categories": true, "finalizers": true, "nonResourceURLs": true, "operations": true,
+	"policyTypes": true, "resourceNames": true, "resources": true, "shortNames": true, "verbs": true,
+}
+
 // keyedItems returns the items of two lists by key, the keys in order of first
 // appearance, and the fields that the keys are made of. ok is false if the lists
 // cannot be matched by key.
 func keyedItems(field string, lists ...[]any) (keys, names []string, items []map[string]indexed, ok bool) {
 	candidates, found := listKeys[field]
-	if !found {
+	switch {
+	case setLike[field]:
+		candidates = [][]string{{""}, {"name"}}
+	case !found:
 		candidates = byName
 	}
 	for _, names = range candidates {
@@ -138,6 +148,10 @@ func itemsBy(names []string, lists [][]any) (keys []string, items []map[string]i
 
 // itemKey writes the key of an item: "key=nvidia.com/gpu,effect=NoSchedule".
 func itemKey(names []string, item any) (string, bool) {
+	if names[0] == "" {
+		s, ok := item.(string)
+		return "=" + objpath.Value(s), ok
+	}
 	m, ok := item.(map[string]any)
 	if !ok {
 		return "", false

@@ -73,10 +73,9 @@ func splitChange(c core.Change, was, is core.Object) (caused, drift *core.Change
 		changed = append(changed, renderPath(l.path))
 	}
 	switch {
-	case len(changed) > 0:
 	case c.Action == core.ActionUpdate && len(c.Fields)+len(c.Conflicts) == 0:
 		return &c, nil // fields of ours that we give up: nobody's doing but ours
-	default:
+	case len(changed) == 0:
 		return nil, &c
 	}
 	if c.Action != core.ActionUpdate && c.Action != core.ActionObserve {
@@ -102,14 +101,14 @@ func splitFields(c core.Change, is map[string]any, changed []string) (caused, dr
 		}
 	}
 	switch {
-	case len(mine) == 0:
+	case len(mine)+len(c.Stays) == 0:
 		return nil, &c
 	case len(others) == 0:
 		return unattributed(c), nil
 	}
 	one, other := c, c
 	one.Fields, other.Fields = mine, others
-	one.Conflicts = nil // what is taken back belongs with the drift
+	one.Conflicts, other.Stays = nil, nil // what is taken back belongs with the drift
 	one.Risk, other.Risk = riskOf(one, false), riskOf(other, false)
 	return unattributed(one), &other
 }

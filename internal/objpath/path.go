@@ -110,6 +110,28 @@ func (k Key) fits(item any) bool {
 	return fmt.Sprint(v) == k.Value
 }
 
+// Covers reports whether q leads, in an object, to where p does, or below.
+func (p Path) Covers(q Path, object map[string]any) bool {
+	if len(q) < len(p) {
+		return false
+	}
+	var v any = object
+	for i, s := range p {
+		list, _ := v.([]any)
+		at := q[i].find(list)
+		switch {
+		case s.Field != "" || q[i].Field != "":
+			if s.Field != q[i].Field {
+				return false
+			}
+		case at < 0 || !s.Leads(list[at], at):
+			return false
+		}
+		v, _ = q[i].get(v)
+	}
+	return true
+}
+
 // find returns the place of the item that s leads to; -1 if there is none.
 func (s Step) find(list []any) int {
 	for i, item := range list {

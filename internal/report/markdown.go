@@ -241,6 +241,9 @@ func fieldNames(c core.Change) string {
 	if c.Action == core.ActionCreate {
 		return ""
 	}
+	if len(c.Fields) == 0 && len(c.Stays) > 0 {
+		return plural(len(c.Stays), "field") + " not removed"
+	}
 	var names []string
 	for i, f := range c.Fields {
 		if i == 3 {
@@ -281,6 +284,9 @@ func changeDiff(c core.Change) string {
 		if f.To != nil {
 			put('+', "  "+short(to, noteWidth))
 		}
+	}
+	for _, f := range c.Stays {
+		put(' ', stays(f, Style{}))
 	}
 	if lines > diffLines {
 		fmt.Fprintf(&b, "  … %s\n", plural(lines-diffLines, "more line"))

@@ -70,7 +70,7 @@ func (p *printer) detailed(c core.Change) bool {
 	if c.Action == core.ActionCreate && !p.Verbose {
 		return false
 	}
-	return c.Reason != "" || c.Unchecked != "" || len(c.Fields) > 0
+	return c.Reason != "" || c.Unchecked != "" || len(c.Fields)+len(c.Stays) > 0
 }
 
 // DriftText writes drift for a terminal: what left the declared state, how, and
@@ -165,6 +165,13 @@ func (p *printer) notes(c core.Change) {
 	}
 	if c.Unchecked != "" {
 		p.line("    not checked by the server: %s", oneLine(c.Unchecked))
+	}
+	for i, f := range c.Stays {
+		if i == createFields {
+			p.line("    %s", p.paint(dim, "… "+plural(len(c.Stays)-i, "more field")+" not removed"))
+			break
+		}
+		p.line("    %s", stays(f, p.Style))
 	}
 }
 

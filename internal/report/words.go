@@ -143,6 +143,12 @@ func owner(f core.FieldChange, s Style) string {
 	return out
 }
 
+// stays says that a field which is no longer declared is not removed, and why.
+func stays(c core.Conflict, s Style) string {
+	who := owner(core.FieldChange{Manager: c.Manager, Since: c.Since}, s)
+	return fmt.Sprintf("%s: not removed, also owned by %s", oneLine(short(c.Path, 2*valueWidth)), who)
+}
+
 // mode says how drift of a spec is met, where that is not the default.
 func mode(m core.DriftMode) string {
 	switch m {
