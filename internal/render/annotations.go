@@ -16,9 +16,9 @@ import (
 var annotations = strings.Join([]string{core.AnnotationDrift, core.AnnotationConflicts, core.AnnotationIgnore, core.AnnotationForce}, ", ")
 
 // readAnnotations reads how the objects of the spec are to be kept.
-func (u *unit) readAnnotations() {
+func (u *unit) readAnnotations(doc *document) {
 	u.spec.Drift = core.DriftCorrect
-	st, _ := member(u.doc.expr.(*ast.StructLit), "metadata").(*ast.StructLit)
+	st, _ := member(doc.expr.(*ast.StructLit), "metadata").(*ast.StructLit)
 	ann, ok := member(st, "annotations").(*ast.StructLit)
 	if !ok {
 		return
@@ -44,16 +44,16 @@ func (u *unit) readAnnotation(path []string, name, value string) {
 		case core.DriftCorrect, core.DriftReport, core.DriftIgnore:
 			u.spec.Drift = mode
 		default:
-			u.blame(u.doc.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
+			u.blame(u.places.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
 		}
 	case core.AnnotationConflicts:
 		if u.spec.TakeConflicts = value == "take"; !u.spec.TakeConflicts {
-			u.blame(u.doc.at(path), "%s: %q; want take, or leave it out", shown(path), value)
+			u.blame(u.places.at(path), "%s: %q; want take, or leave it out", shown(path), value)
 		}
 	case core.AnnotationIgnore, core.AnnotationForce:
 		rules, err := objpath.ParseRules(value)
 		if err != nil {
-			u.blame(u.doc.at(path), "%s: %v", shown(path), err)
+			u.blame(u.places.at(path), "%s: %v", shown(path), err)
 		}
 		if name == core.AnnotationIgnore {
 			u.ignore = rules
@@ -61,7 +61,7 @@ func (u *unit) readAnnotation(path []string, name, value string) {
 			u.force = rules
 		}
 	default:
-		u.blame(u.doc.label(path), "%s: unknown annotation; want one of %s", shown(path), annotations)
+		u.blame(u.places.label(path), "%s: unknown annotation; want one of %s", shown(path), annotations)
 	}
 }
 
@@ -112,7 +112,7 @@ func (u *unit) checkRules(annotation string, rules []objpath.Rule, objects []cor
 	for _, r := range rules {
 		known := slices.ContainsFunc(objects, func(o core.Object) bool { return r.Applies(o.ID.Group, o.ID.Kind) })
 		if !known {
-			blame(u.doc.at(path), "%s: %s renders no %s; %s", shown(path), u.spec.ID, r.Kind, choose(r.Kind, kinds))
+			blame(u.places.at(path), "%s: %s renders no %s; %s", shown(path), u.spec.ID, r.Kind, choose(r.Kind, kinds))
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
 func (n *node) complete(sh *shared, g *graph, key [32]byte) {
 	// Both at once, because each filling evaluates the whole kind.
 	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": g.deps(n)})
-	n.outcome, n.outcomeKey = n.render(v), key
+	n.outcome, n.outcomeKey = n.render(v, sh.intern), key
 	n.settle()
 }
 

@@ -17,7 +17,7 @@ import (
 // the value in its file, schema what it should fit, for messages.
 func documentOf(v cue.Value, file string, at []string, schema cue.Value) (*document, []core.Problem) {
 	if err := v.Validate(); err != nil {
-		d := &document{file: file, pos: userPos(v, file), places: map[string]place{}}
+		d := &document{file: file, places: places{pos: userPos(v, file)}}
 		indexValue(d, v, nil)
 		return d, explain(err, schema, d, at)
 	}
@@ -37,7 +37,7 @@ func indexValue(d *document, v cue.Value, path []string) {
 	for name, fv := range fields(v) {
 		sub := append(path[:len(path):len(path)], name)
 		if p := userPos(fv, d.file); p.Line > 0 && p.File == d.file {
-			d.places[joinPath(sub)] = place{p, p}
+			d.add(sub, p, p)
 		}
 		indexValue(d, fv, sub)
 	}

@@ -16,19 +16,15 @@ const maxDepth = 100
 
 // A document is one value of a file as plain data, and where each part stands.
 type document struct {
-	expr   ast.Expr
-	file   string
-	pos    core.Pos
-	places map[string]place // by path: "spec.pools.0"
-	out    map[string]bool  // paths whose mistake was told
+	places
+	expr ast.Expr
+	file string
+	out  map[string]bool // paths whose mistake was told
 }
-
-// A place is where a field stands: its name, and its value.
-type place struct{ label, value core.Pos }
 
 // newDocument indexes an expression that is plain data.
 func newDocument(expr ast.Expr, file string, pos core.Pos) (*document, []core.Problem) {
-	d := &document{expr: expr, file: file, pos: pos, places: map[string]place{}}
+	d := &document{expr: expr, file: file, places: places{pos: pos}}
 	return d, d.index(expr, nil)
 }
 
@@ -45,20 +41,19 @@ func (d *document) index(x ast.Expr, path []string) []core.Problem {
 				continue
 			}
 			sub := append(path[:len(path):len(path)], labelOf(f))
-			key := joinPath(sub)
 			at := toPos(f.Label.Pos(), d.file)
-			if first, dup := d.places[key]; dup {
-				problems = append(problems, problem(at, "%s: given twice; also at %s", shown(sub), first.label))
+			if d.has(sub) {
+				problems = append(problems, problem(at, "%s: given twice; also at %s", shown(sub), d.label(sub)))
 				continue
 			}
-			d.places[key] = place{at, d.valuePos(f.Value, at)}
+			d.add(sub, at, d.valuePos(f.Value, at))
 			problems = append(problems, d.index(f.Value, sub)...)
 		}
 	case *ast.ListLit:
 		for i, e := range x.Elts {
 			sub := append(path[:len(path):len(path)], strconv.Itoa(i))
 			at := d.valuePos(e, d.at(path))
-			d.places[joinPath(sub)] = place{at, at}
+			d.add(sub, at, at)
 			problems = append(problems, d.index(e, sub)...)
 		}
 	}
@@ -78,27 +73,6 @@ func (d *document) valuePos(x ast.Expr, label core.Pos) core.Pos {
 		return p
 	}
 	return label
-}
-
-// at is where the value at a path stands, or the nearest thing around it.
-func (d *document) at(path []string) core.Pos {
-	for n := len(path); n > 0; n-- {
-		if p, ok := d.places[joinPath(path[:n])]; ok {
-			if n < len(path) {
-				return p.label
-			}
-			return p.value
-		}
-	}
-	return d.pos
-}
-
-// label is where the name of the field at a path stands.
-func (d *document) label(path []string) core.Pos {
-	if p, ok := d.places[joinPath(path)]; ok {
-		return p.label
-	}
-	return d.at(path)
 }
 
 func joinPath(path []string) string { return strings.Join(path, ".") }
@@ -129,12 +103,6 @@ func shown(path []string) string {
 		b.WriteString(p)
 	}
 	return b.String()
-}
-
-// has reports whether the document gives the field at a path.
-func (d *document) has(path []string) bool {
-	_, ok := d.places[joinPath(path)]
-	return ok || len(path) == 0
 }
 
 // lookup returns the syntax at a path, nil if there is none.

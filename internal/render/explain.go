@@ -206,7 +206,7 @@ func blamed(group []errors.Error, doc *document, path []string) core.Pos {
 	if format, _ := group[0].Msg(); strings.Contains(format, "not allowed") {
 		return doc.label(path)
 	}
-	if _, ok := doc.places[joinPath(path)]; !ok {
+	if _, ok := doc.find(path); !ok {
 		for _, e := range group {
 			for _, p := range errors.Positions(e) {
 				if at := toPos(p, ""); at.File == doc.file && at.Line > 0 {

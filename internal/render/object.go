@@ -21,7 +21,7 @@ var serverFields = []string{"managedFields", "uid", "resourceVersion", "generati
 
 // object reads one object of the spec and checks its shape. What its fields may
 // be is the API server's to say.
-func (u *unit) object(v cue.Value) (core.Object, error) {
+func (u *unit) object(v cue.Value, in *interner) (core.Object, error) {
 	data, err := toGo(v)
 	if err != nil {
 		return core.Object{}, err
@@ -34,7 +34,7 @@ func (u *unit) object(v cue.Value) (core.Object, error) {
 	if err != nil {
 		return core.Object{}, err
 	}
-	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: fields}, nil
+	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: in.fields(fields)}, nil
 }
 
 func objectID(fields map[string]any) (core.ObjectID, error) {

@@ -29,6 +29,7 @@ type shared struct {
 	imports map[string]*build.Instance // of the repo's own packages, by import path
 	loader  *builtin
 	batch   batch
+	intern  *interner
 }
 
 // A kind is one kind: its CUE value with the site filled in.
@@ -86,7 +87,7 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 		return nil, problems
 	}
 	moduleSrc := []byte(emptyModule)
-	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin}
+	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin, intern: newInterner()}
 	if rp.module != "" {
 		moduleSrc = src[rp.module]
 		if sh.module, problems = checkModule(moduleSrc); len(problems) > 0 {
@@ -113,7 +114,7 @@ func (sh *shared) twin() (*shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b}
+	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b, intern: newInterner()}
 	if problems := t.load(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s", problems[0])
 	}

@@ -19,7 +19,7 @@ type unit struct {
 	refs     []ref
 	facts    any
 	in       any // the spec as plain data; nil if outcome needs nothing else
-	doc      *document
+	places   places
 	ignore   []objpath.Rule // of its annotations
 	force    []objpath.Rule
 	problems []core.Problem

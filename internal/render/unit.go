@@ -34,23 +34,33 @@ func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 	if len(problems) > 0 {
 		return newBroken(id, doc.pos, problems), nil
 	}
-	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, doc: doc}
-	u.readAnnotations()
-	if err := u.readContract(v); err != nil {
+	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, places: doc.places}
+	u.readAnnotations(doc)
+	if err := u.readContract(v, sh.intern); err != nil {
 		u.blame(doc.pos, "kind %s: %v", id.Kind, err)
 	}
-	doc.expr = nil // evaluated; its places are all that is needed from here on
-	switch {
-	case len(u.problems) > 0:
-	case !k.early.Exists() && len(u.refs) == 0:
-		u.outcome = u.render(v)
-	default:
-		var err error
-		if u.in, err = toGo(v.LookupPath(inPath)); err != nil {
+	if len(u.problems) == 0 {
+		if !k.early.Exists() && len(u.refs) == 0 {
+			u.outcome = u.render(v, sh.intern)
+		} else if err := u.keep(v, sh.intern); err != nil {
 			u.blame(doc.pos, "%v", err)
 		}
 	}
+	if u.in == nil {
+		u.places = places{} // nothing is evaluated again
+	}
 	return u, nil
+}
+
+// keep keeps what it takes to render the spec later.
+func (u *unit) keep(v cue.Value, in *interner) error {
+	data, err := toGo(v.LookupPath(inPath))
+	if err != nil {
+		return err
+	}
+	u.in, _ = in.value(data)
+	u.places = u.places.pack()
+	return nil
 }
 
 func (u *unit) blame(pos core.Pos, format string, args ...any) {
@@ -113,7 +123,7 @@ func text(st *ast.StructLit, name string) (string, bool) {
 }
 
 // readContract reads refs and facts, which depend on the spec and the site alone.
-func (u *unit) readContract(v cue.Value) error {
+func (u *unit) readContract(v cue.Value, in *interner) error {
 	data, err := toGo(v.LookupPath(refsPath))
 	if err != nil {
 		return fmt.Errorf("refs: %w", err)
@@ -127,7 +137,7 @@ func (u *unit) readContract(v cue.Value) error {
 		rf.to.Name, _ = m["name"].(string)
 		if field, ok := m["field"].(string); ok {
 			rf.field = splitPath(field)
-			rf.pos = u.doc.at(rf.field)
+			rf.pos = u.places.at(rf.field)
 		}
 		u.refs = append(u.refs, rf)
 		if !seen[rf.to] {
@@ -135,9 +145,11 @@ func (u *unit) readContract(v cue.Value) error {
 			u.spec.Refs = append(u.spec.Refs, rf.to)
 		}
 	}
-	if u.facts, err = toGo(v.LookupPath(cue.ParsePath("facts"))); err != nil {
+	facts, err := toGo(v.LookupPath(cue.ParsePath("facts")))
+	if err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}
+	u.facts, _ = in.value(facts)
 	text, err := json.Marshal(u.facts) // in order of their keys
 	u.factsHash = sha256.Sum256(text)
 	return err
@@ -145,7 +157,7 @@ func (u *unit) readContract(v cue.Value) error {
 
 // render reads checks, objects, expects and precautions of a spec whose deps are
 // filled in.
-func (u *unit) render(v cue.Value) *outcome {
+func (u *unit) render(v cue.Value, in *interner) *outcome {
 	out := &outcome{}
 	blame := func(pos core.Pos, format string, args ...any) {
 		p := problem(pos, format, args...)
@@ -165,7 +177,7 @@ func (u *unit) render(v cue.Value) *outcome {
 		if len(path) > 0 && !strings.HasPrefix(msg, at) {
 			msg = shown(path) + ": " + msg
 		}
-		blame(u.doc.at(path), "%s", msg)
+		blame(u.places.at(path), "%s", msg)
 	}
 	if len(out.problems) > 0 {
 		return out
@@ -176,7 +188,7 @@ func (u *unit) render(v cue.Value) *outcome {
 	}{{"objects", &out.objects}, {"expects", &out.expects}, {"precautions", &out.precautions}} {
 		pv := v.LookupPath(cue.ParsePath(part.name))
 		for key, ov := range fields(pv) {
-			obj, err := u.object(ov)
+			obj, err := u.object(ov, in)
 			if _, ok := obj.Fields["status"]; ok && part.to != &out.expects {
 				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
 			}
