@@ -1,16 +1,14 @@
 // Package differential proves that no history passes here that git itself would
 // not pass: on generated and then damaged repositories, "ok" from us means that
 // git verify-commit with the same key finds every commit good, and git fsck
-// --strict finds nothing.
+// --strict finds nothing. Where an approval counted, git verify-tag finds it good.
 package differential
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"prumo.dev/prumo/internal/core"
-	"prumo.dev/prumo/internal/git"
-	"prumo.dev/prumo/internal/trust"
+	"golang.org/x/crypto/ssh"
+
 	"prumo.dev/prumo/test/gitrepo"
 )
 
@@ -39,7 +36,7 @@ func TestNeverOkWhereGitIsNot(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", *seed)
-	accepted, refused := 0, 0
+	accepted, refused, certs, merges, tags := 0, 0, 0, 0, 0
 	end := time.Now().Add(*long)
 	for i := uint64(0); time.Now().Before(end); i++ {
 		c := newCase(t, rand.New(rand.NewPCG(*seed, i)))
@@ -49,15 +46,18 @@ func TestNeverOkWhereGitIsNot(t *testing.T) {
 			continue
 		}
 		accepted++
+		certs, merges, tags = certs+count(c.did, "a certificate"), merges+count(c.did, "merged by"), tags+count(c.did, "approved by")
 		if out := c.git(); out != "" {
 			t.Fatalf("seed %d, history %d (%s): ok here, but git says:\n%s", *seed, i, c.did, out)
 		}
 	}
-	t.Logf("%d histories accepted, by git too; %d refused", accepted, refused)
+	t.Logf("%d histories accepted, by git too (%d with certificates, %d with merges, %d with approvals); %d refused", accepted, certs, merges, tags, refused)
 	if accepted < 3 || refused < 3 {
 		t.Errorf("%d accepted and %d refused histories prove little", accepted, refused)
 	}
 }
+
+func count(did, what string) int { return min(1, strings.Count(did, what)) }
 
 // A history is one repository, generated and perhaps damaged.
 type history struct {
@@ -65,7 +65,10 @@ type history struct {
 	r          *rand.Rand
 	repo       *gitrepo.Repo
 	key, other *gitrepo.Key
+	ben        *gitrepo.Key // approves
+	authority  ssh.Signer   // of certificates for ana
 	intro, tip string
+	tag        string // ref of the approval of the tip; empty if there is none
 	did        string // how it was damaged
 }
 
@@ -76,27 +79,45 @@ func newCase(t *testing.T, r *rand.Rand) *history {
 	if c.repo, err = gitrepo.New(filepath.Join(t.TempDir(), "origin.git")); err != nil {
 		t.Fatal(err)
 	}
-	c.key, c.other = c.newKey("ana"), c.newKey("mallory")
-	c.write(".prumo/policy.yaml", fmt.Sprintf("apiVersion: prumo.dev/v1alpha1\nkind: TrustPolicy\nversion: 1\nprincipals:\n"+
-		"  ana: {kind: human, keys: [{ssh: %q}]}\nrules:\n  - {name: all, paths: [\"**\"], signers: [ana]}\n", c.key.Public()))
+	c.key, c.other, c.ben, c.authority = c.newKey("ana"), c.newKey("mallory"), c.newKey("ben"), newSSH(t)
+	c.write(".prumo/policy.yaml", string(c.policy()))
 	c.write("nodes/a.yaml", "a\n")
 	c.intro = c.commit(gitrepo.Options{Message: "begin"})
 	c.tip = c.intro
 	for range 1 + r.IntN(3) {
-		c.write(fmt.Sprintf("nodes/%c.yaml", 'a'+rune(r.IntN(5))), fmt.Sprint(r.Uint64()))
-		side := c.commit(gitrepo.Options{Key: c.key, Parents: []string{c.tip}, Message: words(r)})
-		if r.IntN(4) == 0 {
-			side = c.commit(gitrepo.Options{Key: c.key, Parents: []string{side, c.tip}, Message: "merge"})
+		switch r.IntN(6) {
+		case 0:
+			next := c.change(c.tip)
+			c.tip = c.commit(gitrepo.Options{Key: c.key, Parents: []string{next, c.tip}, Message: "merge"})
+		case 1:
+			c.tip = c.side()
+		default:
+			c.tip = c.change(c.tip)
 		}
-		c.tip = side
 	}
-	if r.IntN(4) > 0 {
+	switch r.IntN(8) {
+	case 0, 1:
+	case 2, 3:
+		c.approved()
+	default:
 		c.damage()
 	}
 	if err := c.repo.SetRef("refs/heads/main", c.tip); err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// change is one good commit on top of another, signed by ana's key or under a
+// certificate that may have a flaw.
+func (c *history) change(on string) string {
+	c.write(fmt.Sprintf("nodes/%c.yaml", 'a'+rune(c.r.IntN(5))), fmt.Sprint(c.r.Uint64()))
+	key := gitrepo.Signer(c.key)
+	if c.r.IntN(4) == 0 {
+		cert := newCertified(c.t, c.r, c.authority)
+		key, c.did = cert, c.did+"; a certificate "+cert.flaw
+	}
+	return c.commit(gitrepo.Options{Key: key, Parents: []string{on}, Message: words(c.r)})
 }
 
 func (c *history) newKey(name string) *gitrepo.Key {
@@ -169,7 +190,10 @@ func (c *history) damage() {
 
 func (c *history) policy() []byte {
 	return fmt.Appendf(nil, "apiVersion: prumo.dev/v1alpha1\nkind: TrustPolicy\nversion: 1\nprincipals:\n"+
-		"  ana: {kind: human, keys: [{ssh: %q}]}\nrules:\n  - {name: all, paths: [\"**\"], signers: [ana]}\n", c.key.Public())
+		"  ana: {kind: human, keys: [{ssh: %q}, {sshCA: {key: %q, principal: ana}}]}\n"+
+		"  ben: {kind: human, keys: [{ssh: %q}]}\n"+
+		"rules:\n  - {name: all, paths: [\"**\"], signers: [ana]}\n"+
+		"  - {name: two, paths: [\"two/**\"], signers: [ana, ben], threshold: 2}\n", c.key.Public(), line(c.authority), c.ben.Public())
 }
 
 // entries are up to three entries of a tree that sort after .prumo, or should.
@@ -216,59 +240,4 @@ func (c *history) spoil(raw []byte) []byte {
 		return bytes.Join(slices.Insert(lines, line, []byte(h)), nil)
 	}
 	return raw
-}
-
-// judge says why we refuse the history; "" if we do not.
-func (c *history) judge() string {
-	anchor, problems := trust.ParseAnchor("trust.yaml", fmt.Appendf(nil, "apiVersion: prumo.dev/v1alpha1\nkind: TrustAnchor\nintroduction: %s\n"+
-		"root: {threshold: 1, principals: {ana: {keys: [{ssh: %q}]}}}\n", c.intro, c.key.Public()))
-	if anchor == nil {
-		c.t.Fatal(problems)
-	}
-	repo, err := git.Open(filepath.Join(c.t.TempDir(), "store"), git.Remote{URL: c.repo.Dir()}, git.Limits{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	tip, err := repo.Fetch(context.Background(), "refs/heads/main")
-	if err != nil {
-		return err.Error()
-	}
-	verdict, err := trust.NewVerifier(anchor).Verify(context.Background(), repo, "", tip)
-	if err != nil {
-		return err.Error()
-	}
-	if verdict.Refusal != nil {
-		return verdict.Refusal.String()
-	}
-	// Content counts too: a revision is obeyed by reading its tree.
-	if _, err := repo.Tree(core.Revision{Commit: tip}); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// git says what git has against the history; "" if nothing.
-func (c *history) git() string {
-	dir := c.t.TempDir()
-	allowed := filepath.Join(dir, "allowed")
-	if err := os.WriteFile(allowed, []byte("ana namespaces=\"git\" "+c.key.Public()+"\n"), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	run := func(args ...string) (string, error) {
-		cmd := exec.Command("git", append([]string{"-C", c.repo.Dir(), "-c", "gpg.ssh.allowedSignersFile=" + allowed}, args...)...)
-		cmd.Env = append(os.Environ(), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_NO_REPLACE_OBJECTS=1", "LC_ALL=C")
-		out, err := cmd.CombinedOutput()
-		return string(out), err
-	}
-	out, err := run("rev-list", c.intro+".."+c.tip)
-	if err != nil {
-		return "rev-list: " + out
-	}
-	if out, err := run(append([]string{"verify-commit"}, strings.Fields(out)...)...); err != nil {
-		return "verify-commit: " + out
-	}
-	if out, err := run("fsck", "--strict", "--no-dangling"); err != nil {
-		return "fsck: " + out
-	}
-	return ""
 }
