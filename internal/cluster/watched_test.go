@@ -408,3 +408,53 @@ func TestWatchedVerifies(t *testing.T) {
 		t.Errorf("sent %v, want a dry-run", w.log.sent())
 	}
 }
+
+// TestWatchedRest proves that an object over which others fight is left alone:
+// what happens to it wakes nobody and asks nothing, until it is looked at again.
+func TestWatchedRest(t *testing.T) {
+	w := newWatcher(t, time.Hour)
+	ns := w.namespace(t)
+	r := render(t, configMap(ns, "a", "one"), configMap(ns, "b", "two"))
+	w.settle(t, r)
+	w.patch(t, ns, "a", `{"data":{"key":"edited"}}`)
+	until(t, "the edit is seen", func() error {
+		seen, err := w.view.Observe(t.Context(), r)
+		if err == nil && diff.Make(core.Revision{}, seen, diff.Options{}).Empty() {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	resting := r
+	resting.Objects = slices.Clone(r.Objects)
+	for i, o := range resting.Objects {
+		resting.Objects[i].Rest = o.ID.Name == "a"
+	}
+	look := func(r core.Rendering) int {
+		t.Helper()
+		w.log.reset()
+		seen, err := w.view.Observe(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan := diff.Make(core.Revision{}, seen, diff.Options{}); len(plan.Changes) != 1 || plan.Changes[0].ID.Name != "a" {
+			t.Errorf("plan %+v, want the edit", plan.Changes)
+		}
+		return len(w.log.sent())
+	}
+	look(resting)
+	w.drain(t)
+	for i := range 5 {
+		w.patch(t, ns, "a", fmt.Sprintf(`{"data":{"key":"again %d"}}`, i))
+	}
+	select {
+	case <-w.view.Wake():
+		t.Error("woken by what rests")
+	case <-time.After(time.Second): // far longer than a wake waits for more
+	}
+	if n := look(resting); n != 0 {
+		t.Errorf("%d requests about what rests", n)
+	}
+	if n := look(r); n != 1 {
+		t.Errorf("%d requests once it is looked at again, want the dry-run", n)
+	}
+}

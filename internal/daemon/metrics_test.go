@@ -46,3 +46,34 @@ func TestRefusalMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestDriftMetrics: what happened to drift is counted, what goes on is told.
+func TestDriftMetrics(t *testing.T) {
+	m := NewMetrics()
+	opened := core.DriftRecord{Class: core.DriftEdited, State: core.DriftOpen, Fight: &core.Fight{}}
+	settling := core.DriftRecord{Class: core.DriftHardware, State: core.DriftSettling}
+	m.observe(core.Report{Plan: &core.Plan{}, Drift: &core.Plan{}, News: []core.DriftRecord{opened, opened, settling},
+		Records: []core.DriftRecord{opened, settling}, Precautions: []core.Precaution{{}}})
+	m.observe(core.Report{}) // a pass that failed early says nothing new
+	want := map[string]float64{"prumo_drift_total edited open": 2, "prumo_drift_total hardware settling": 1,
+		"prumo_fights": 1, "prumo_hardware_settling": 1, "prumo_precautions": 1}
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, series := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range series.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			if _, wanted := want[name]; wanted {
+				got[name] = series.GetGauge().GetValue() + series.GetCounter().GetValue()
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -3,11 +3,23 @@ package reconcile
 import (
 	"context"
 	"maps"
+	"time"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/diff"
 	"prumo.dev/prumo/internal/drift"
 )
+
+// Records keep across restarts what is known of drift. What fails is theirs to tell
+// and to try again: drift is corrected all the same.
+type Records interface {
+	// Load adds to a ledger what was saved, once.
+	Load(ctx context.Context, l *drift.Ledger)
+
+	// Save saves a ledger that changed, unless that was done a moment ago: it then
+	// returns when it is due. The last time, it always does.
+	Save(ctx context.Context, l *drift.Ledger, last bool) (due time.Time)
+}
 
 // observe is one of the ways to observe of a Cluster.
 type observe = func(ctx context.Context, want core.Rendering) (core.Observation, error)
@@ -53,7 +65,7 @@ func (v view) look(ctx context.Context, want core.Rendering) (core.Observation, 
 // ledger is what is known of drift, also from before a restart.
 func (r *Reconciler) ledger(ctx context.Context) *drift.Ledger {
 	if r.Drifts == nil {
-		r.Drifts = drift.New(drift.Options{Once: true})
+		return drift.New(drift.Options{Once: true})
 	}
 	if r.Records != nil {
 		r.Records.Load(ctx, r.Drifts)
@@ -62,14 +74,14 @@ func (r *Reconciler) ledger(ctx context.Context) *drift.Ledger {
 }
 
 // settle takes in what became of the drift, tells it and keeps it.
-func (r *Reconciler) settle(ctx context.Context, result core.Result, rep *core.Report) {
-	r.Drifts.Settle(*rep.Drift, result)
-	r.Drifts.Tell(rep)
+func (r *Reconciler) settle(ctx context.Context, drifts *drift.Ledger, result core.Result, rep *core.Report) {
+	drifts.Settle(*rep.Drift, result)
+	drifts.Tell(rep)
 	if r.Records == nil {
 		return
 	}
 	// A pass that was told to stop still keeps what it did.
-	due := r.Records.Save(context.WithoutCancel(ctx), r.Drifts, false)
+	due := r.Records.Save(context.WithoutCancel(ctx), drifts, false)
 	if !due.IsZero() && (rep.Due.IsZero() || due.Before(rep.Due)) {
 		rep.Due = due
 	}
@@ -77,7 +89,7 @@ func (r *Reconciler) settle(ctx context.Context, result core.Result, rep *core.R
 
 // Close keeps what is known of drift. No pass may follow.
 func (r *Reconciler) Close(ctx context.Context) {
-	if r.Records != nil {
+	if r.Records != nil && r.Drifts != nil {
 		r.Records.Save(ctx, r.Drifts, true)
 	}
 }

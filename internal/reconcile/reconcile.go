@@ -75,17 +75,6 @@ type Applier interface {
 	Apply(ctx context.Context, plan core.Plan) (core.Result, error)
 }
 
-// Records keep across restarts what is known of drift. What fails is theirs to tell
-// and to try again: drift is corrected all the same.
-type Records interface {
-	// Load adds to a ledger what was saved, once.
-	Load(ctx context.Context, l *drift.Ledger)
-
-	// Save saves a ledger that changed, unless that was done a moment ago: it then
-	// returns when it is due. The last time, it always does.
-	Save(ctx context.Context, l *drift.Ledger, last bool) (due time.Time)
-}
-
 // Reporter tells people. It is called once for each pass, failed ones included.
 type Reporter interface {
 	Report(ctx context.Context, rep core.Report) error
@@ -144,7 +133,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	}
 	result, err := r.Applier.Apply(ctx, plan)
 	rep.Result = &result
-	r.settle(ctx, result, &rep)
+	r.settle(ctx, drifts, result, &rep)
 	if err != nil {
 		return rep, at(core.StageApply, err)
 	}

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the wanted output in testdata")
 
 // TestRender renders each tree of testdata and compares what it says: problems
-// first, then specs, objects and expects. common.txtar is under each of them.
+// first, then specs, objects, expects and precautions. common.txtar is under each of them.
 func TestRender(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 2 {
@@ -137,6 +137,9 @@ func print(out core.Rendering) string {
 	}
 	for _, o := range out.Expects {
 		fmt.Fprintf(&b, "expect %s of %s: %v\n", o.ID, o.Spec, o.Fields)
+	}
+	for _, o := range out.Precautions {
+		fmt.Fprintf(&b, "precaution %s of %s: %v\n", o.ID, o.Spec, o.Fields)
 	}
 	return b.String()
 }

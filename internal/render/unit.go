@@ -216,7 +216,7 @@ func (u *unit) render(v cue.Value, in *interner) *outcome {
 func checkPrecaution(id core.ObjectID, objects []core.Object) error {
 	switch {
 	case id.Group != "" || id.Kind != "Node":
-		return fmt.Errorf("is laid over a %s; want a Node: precautions are about machines", id.Kind)
+		return fmt.Errorf("is laid over %s; want a Node of v1: precautions are about machines", id)
 	case !slices.ContainsFunc(objects, func(o core.Object) bool { return o.ID == id }):
 		return fmt.Errorf("is laid over %s, which is not in objects", id)
 	}

@@ -43,7 +43,7 @@ func (p *printer) recordsText(r core.Report) {
 		case core.DriftSettling:
 			settling = append(settling, "? settling  "+p.record(d))
 		case core.DriftCorrected, core.DriftGone:
-			past = append(past, pad(string(d.State), 9)+"  "+p.record(d))
+			past = append(past, pad(oneLine(string(d.State)), 9)+"  "+p.record(d))
 		}
 	}
 	if n := len(past) - shownHistory; n > 0 && !p.Verbose {
@@ -63,9 +63,13 @@ func (p *printer) record(d core.DriftRecord) string {
 	line := p.paint(bold, oneLine(d.Object.String()))
 	if d.Path != "" {
 		from, to := values(core.FieldChange{From: d.Found, To: d.Wanted})
-		line += fmt.Sprintf("  %s: was %s, declared %s", oneLine(short(d.Path, 2*valueWidth)), short(from, valueWidth), short(to, valueWidth))
+		verb := "was"
+		if d.State == core.DriftSettling {
+			verb = "is"
+		}
+		line += fmt.Sprintf("  %s: %s %s, declared %s", oneLine(short(d.Path, 2*valueWidth)), verb, short(from, valueWidth), short(to, valueWidth))
 	} else {
-		line += "  " + string(d.Class)
+		line += "  " + oneLine(string(d.Class))
 	}
 	return line + "  " + p.paint(dim, "("+story(d, p.Style)+")")
 }
@@ -94,7 +98,7 @@ func story(d core.DriftRecord, s Style) string {
 	}
 	parts = append(parts, "first seen "+s.when(d.FirstSeen))
 	if !d.Since.Equal(d.FirstSeen) {
-		parts = append(parts, string(d.State)+" "+s.when(d.Since))
+		parts = append(parts, oneLine(string(d.State))+" "+s.when(d.Since))
 	}
 	if d.Times > 1 {
 		parts = append(parts, "came "+plural(d.Times, "time"))
@@ -127,9 +131,13 @@ func recordsMarkdown(r core.Report) string {
 		if d.State == core.DriftOpen {
 			continue // it stands under Drift
 		}
-		from, to := values(core.FieldChange{From: d.Found, To: d.Wanted})
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |\n", prose(string(d.State)), prose(string(d.Class)),
-			code(short(d.Object.String(), nameWidth)), optionalCode(d.Path), code(short(from, nameWidth)), code(short(to, nameWidth)), prose(story(d, Style{}))))
+		field := "| | |"
+		if d.Path != "" {
+			from, to := values(core.FieldChange{From: d.Found, To: d.Wanted})
+			field = fmt.Sprintf("%s | %s | %s |", code(short(d.Path, nameWidth)), code(short(from, nameWidth)), code(short(to, nameWidth)))
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s %s |\n", prose(string(d.State)), prose(string(d.Class)),
+			code(short(d.Object.String(), nameWidth)), field, prose(story(d, Style{}))))
 	}
 	if len(rows) > 0 {
 		b.WriteString("\n## Drift of the past, and hardware that settles\n\n" +
@@ -137,11 +145,4 @@ func recordsMarkdown(r core.Report) string {
 		b.WriteString(strings.Join(rows[:min(len(rows), tableRows)], ""))
 	}
 	return b.String()
-}
-
-func optionalCode(s string) string {
-	if s == "" {
-		return ""
-	}
-	return code(short(s, nameWidth))
 }

@@ -113,13 +113,39 @@ func sampleResult() core.Result {
 func sampleReport() core.Report {
 	plan, drift, verdict, result := samplePlan(), sampleDrift(), sampleVerdict(), sampleResult()
 	return core.Report{Time: now, Instance: "prod", Revision: rev, Refused: &verdict, Problems: sampleProblems(), Plan: &plan, Drift: &drift,
-		Result: &result, Errors: []core.Fault{{Stage: core.StageFetch, Msg: "the remote does not answer"}}}
+		Result: &result, Errors: []core.Fault{{Stage: core.StageFetch, Msg: "the remote does not answer"}},
+		Records: sampleRecords(), Precautions: []core.Precaution{
+			{Spec: core.SpecID{Kind: "Node", Name: "gpu-02"}, Since: now.Add(-time.Hour), Reason: ".status.capacity is 7, declared 8"},
+			{Spec: core.SpecID{Kind: "Node", Name: "gpu-07"}, Since: now.Add(-time.Hour), Reason: ".status.capacity is 6, declared 8", Well: now.Add(-time.Minute)},
+		}}
+}
+
+// sampleRecords are one that is open, one that settles, and more of the past than a
+// terminal shows; one comes from somebody hostile.
+func sampleRecords() []core.DriftRecord {
+	quota, node := core.ObjectID{Kind: "ResourceQuota", Namespace: "vision", Name: "h100"}, core.ObjectID{Kind: "Node", Name: "gpu-03"}
+	records := []core.DriftRecord{
+		{Object: quota, Class: core.DriftEdited, Path: gpu, Found: "16", Wanted: "8", Manager: "kubectl-edit", State: core.DriftOpen, FirstSeen: now, Since: now},
+		{Object: node, Class: core.DriftHardware, Path: ".status.capacity", Found: "7", Wanted: "8", Manager: "kubelet",
+			State: core.DriftSettling, FirstSeen: now.Add(-20 * time.Second), Since: now.Add(-20 * time.Second), Times: 1},
+		{Object: quota, Class: core.DriftEdited, Path: ".metadata.labels.a\x1b[2K", Found: "x|y`", Wanted: "z", Manager: "<b>mallory\n",
+			State: core.DriftCorrected, FirstSeen: now.Add(-3 * time.Hour), Since: now.Add(-time.Minute), Times: 13, Corrected: 13},
+	}
+	for i := range 12 {
+		gone := core.DriftRecord{Object: quota, Class: core.DriftDeleted, State: core.DriftGone, FirstSeen: now.Add(-5 * time.Hour), Since: now.Add(-4 * time.Hour), Times: 1}
+		gone.Object.Name = string(rune('a' + i))
+		records = append(records, gone)
+	}
+	return records
 }
 
 // sampleDrift is what of samplePlan no commit caused.
 func sampleDrift() core.Plan {
 	p := samplePlan()
 	p.Changes = []core.Change{p.Changes[2], p.Changes[5], p.Changes[9], p.Changes[0]}
+	p.Changes[0].FirstSeen, p.Changes[0].Corrected = now.Add(-3*time.Hour), 12
+	p.Changes[0].Later = "fight over " + gpu + " with kubectl-edit: rewritten 6 times in 10m0s; it is put back again at 2026-11-22T12:01:00Z"
+	p.Changes[3].FirstSeen = now.Add(-time.Minute)
 	return p
 }
 
