@@ -73,11 +73,9 @@ func (p *pass) unready(ctx context.Context, going []int) ([]obstacle, error) {
 	if err := p.reread(ctx, look); err != nil {
 		return nil, err
 	}
-	for i, c := range p.changes {
-		if a := p.applied(i); a != nil {
-			if a.object.Spec = c.Spec; concerns(a.object) {
-				look = append(look, a)
-			}
+	for i := range p.changes {
+		if a := p.applied(i); a != nil && concerns(a.object) {
+			look = append(look, a)
 		}
 	}
 	var found []obstacle

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -42,7 +43,9 @@ func (p *pass) applied(i int) *seen {
 	if p.after[i] == nil || p.outcomes[i].Status != core.StatusDone {
 		return nil
 	}
-	return &seen{change: i, object: core.Object{ID: p.changes[i].ID, Fields: p.changes[i].Manifest}, live: p.after[i]}
+	c := p.changes[i]
+	object := core.Object{ID: c.ID, Spec: c.Spec, Fields: c.Manifest, Ready: p.transition.is[c.ID].Ready}
+	return &seen{change: i, object: object, live: p.after[i]}
 }
 
 // await returns which objects are not ready, after waiting for them to be. What
@@ -97,11 +100,58 @@ func (s *seen) verdict() (string, bool) {
 	case s.live == nil:
 		return "does not exist", false
 	}
-	result := s.compute()
-	if result.Status == status.CurrentStatus {
-		return "", true
+	if result := s.compute(); result.Status != status.CurrentStatus {
+		return orElse(result.Message, string(result.Status)), false
 	}
-	return orElse(result.Message, string(result.Status)), false
+	for _, rule := range s.object.Ready {
+		if why := s.lacks(rule); why != "" {
+			return why, false
+		}
+	}
+	return "", true
+}
+
+// lacks says what of a live object does not meet a rule; empty if it does. What a
+// Secret holds is not said.
+func (s *seen) lacks(rule core.Ready) string {
+	v, ok := rule.Path.Get(s.live)
+	ok = ok && v != nil
+	var why string
+	switch {
+	case !ok && rule.Equals == nil:
+		why = fmt.Sprintf("%s is not there", rule.Path)
+	case !ok:
+		why = fmt.Sprintf("%s is not there, wanted %v", rule.Path, rule.Equals)
+	case rule.Equals == nil || equal(v, rule.Equals):
+		return ""
+	case s.object.ID.Kind == "Secret":
+		why = fmt.Sprintf("%s is not %v", rule.Path, rule.Equals)
+	default:
+		why = fmt.Sprintf("%s is %.100q, wanted %v", rule.Path, fmt.Sprint(v), rule.Equals)
+	}
+	if rule.Message == "" {
+		return why
+	}
+	return rule.Message + ": " + why
+}
+
+// equal compares scalars as JSON does: 1 and 1.0 are one number, and no string.
+func equal(a, b any) bool {
+	if x, ok := number(a); ok {
+		y, ok := number(b)
+		return ok && x == y
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
 }
 
 // compute is what kstatus says of a live object.

@@ -11,14 +11,14 @@ import (
 type transition struct {
 	refs          map[core.SpecID][]core.SpecID // in either
 	before, after map[core.SpecID]bool          // the specs of each
-	was, is       map[core.ObjectID]map[string]any
+	was, is       map[core.ObjectID]core.Object
 }
 
 func newTransition(before, after core.Rendering) *transition {
 	s := &transition{
 		refs:   refsOf(before, after),
 		before: map[core.SpecID]bool{}, after: map[core.SpecID]bool{},
-		was: map[core.ObjectID]map[string]any{}, is: map[core.ObjectID]map[string]any{},
+		was: map[core.ObjectID]core.Object{}, is: map[core.ObjectID]core.Object{},
 	}
 	for _, spec := range before.Specs {
 		s.before[spec.ID] = true
@@ -27,10 +27,10 @@ func newTransition(before, after core.Rendering) *transition {
 		s.after[spec.ID] = true
 	}
 	for _, o := range before.Objects {
-		s.was[o.ID] = o.Fields
+		s.was[o.ID] = o
 	}
 	for _, o := range after.Objects {
-		s.is[o.ID] = o.Fields
+		s.is[o.ID] = o
 	}
 	return s
 }
@@ -56,7 +56,7 @@ func (s *transition) mayNeed(o core.Object, going core.Change) bool {
 // isAsked reports whether an object is wanted anew, or in another way than before.
 func (s *transition) isAsked(id core.ObjectID) bool {
 	was, ok := s.was[id]
-	return !ok || !reflect.DeepEqual(was, s.is[id])
+	return !ok || !reflect.DeepEqual(was.Fields, s.is[id].Fields)
 }
 
 func isNamespaceOf(id, inner core.ObjectID) bool {

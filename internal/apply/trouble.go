@@ -94,7 +94,7 @@ func (g *graph) gateDependents() {
 }
 
 // gates reports whether it takes more of an object to be ready than to be there.
-func gates(o core.Object) bool { return !isPassive(o.ID.Kind) }
+func gates(o core.Object) bool { return !isPassive(o.ID.Kind) || len(o.Ready) > 0 }
 
 // unchanged are the objects that the plan leaves as they are.
 func (p *pass) unchanged() iter.Seq[core.Object] {

@@ -206,6 +206,9 @@ type Object struct {
 	Pos    Pos            // of the spec
 	Fields map[string]any // JSON shape: map, slice, string, bool, int64, float64, nil
 
+	// Ready is what else must be so for the object to be ready.
+	Ready []Ready
+
 	// Ignore are fields that are declared when the object is created, and belong to
 	// whoever writes them from then on: they are not sent, never drift, and never a
 	// conflict.
@@ -217,6 +220,13 @@ type Object struct {
 	// Rest says that others fight over it: nothing is done about it now, and it need
 	// not be asked about.
 	Rest bool
+}
+
+// A Ready is a field that a ready object has, beside what kstatus asks for.
+type Ready struct {
+	Path    objpath.Path
+	Equals  any    // string, bool, int64 or float64; nil: any value will do
+	Message string // said as long as it is not so; may be empty
 }
 
 // A Rendering is what a Tree says. Specs with a Problem, and specs that depend

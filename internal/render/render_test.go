@@ -130,6 +130,9 @@ func print(out core.Rendering) string {
 		if len(o.Ignore) > 0 {
 			fmt.Fprintf(&b, " ignore %v", o.Ignore)
 		}
+		for _, r := range o.Ready {
+			fmt.Fprintf(&b, " ready %v %v %q", r.Path, r.Equals, r.Message)
+		}
 		if len(o.Force) > 0 {
 			fmt.Fprintf(&b, " force %v", o.Force)
 		}

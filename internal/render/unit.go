@@ -205,6 +205,9 @@ func (u *unit) render(v cue.Value, in *interner) *outcome {
 			blame(u.spec.Pos, "kind %s: %s: %s", u.spec.ID.Kind, part.name, brieflyWhy(err))
 		}
 	}
+	if err := readReady(v, out.objects); err != nil {
+		blame(u.spec.Pos, "kind %s: ready: %v", u.spec.ID.Kind, err)
+	}
 	if err := u.share(v, out.objects, blame); err != nil {
 		blame(u.spec.Pos, "kind %s: ignore: %v", u.spec.ID.Kind, err)
 	}
