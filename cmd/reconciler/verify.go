@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -38,14 +39,18 @@ commit that was not judged.`,
 			return err
 		}
 		ctx := cmd.Context()
-		to, err := src.Fetch(ctx, cfg.Repo.Ref)
+		to, err := src.Tip(ctx)
 		if err != nil {
 			return err
 		}
+		var stale *core.Refusal
 		if len(args) == 1 {
-			if to, err = src.Resolve(ctx, args[0]); err != nil {
-				return err
-			}
+			to, err = src.Resolve(ctx, args[0])
+		} else {
+			stale, err = src.Guard(ctx, to)
+		}
+		if err != nil {
+			return err
 		}
 		if *from != "" {
 			if *from, err = src.Resolve(ctx, *from); err != nil {
@@ -56,6 +61,7 @@ commit that was not judged.`,
 		if err != nil {
 			return err
 		}
+		verdict.Refusal, verdict.Warnings = cmp.Or(verdict.Refusal, stale), src.Warnings()
 		return printVerdict(cmd, format.value, verdict)
 	}
 	return cmd

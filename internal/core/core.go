@@ -535,6 +535,8 @@ type Verdict struct {
 	Commits []CommitVerdict `json:"commits"`           // parents first
 	Refusal *Refusal        `json:"refusal,omitempty"` // the first reason; nil: To is accepted
 
+	Warnings []Warning `json:"warnings,omitempty"`
+
 	// Override names the root principals who put To in the place of From, which it
 	// does not build on.
 	Override []string `json:"override,omitempty"`

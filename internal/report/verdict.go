@@ -35,11 +35,19 @@ func (p *printer) verdictText(v core.Verdict) {
 	if len(v.Commits) > 0 {
 		p.line("")
 	}
+	for _, w := range v.Warnings {
+		p.warning(w)
+		p.line("")
+	}
 	if v.Refusal == nil {
 		p.line("%s: %s is accepted, %s", p.paint(added, "ok"), shortID(v.To), plural(len(v.Commits), "commit")+" from "+shortID(v.From))
 		return
 	}
-	p.line("%s: %s is not obeyed; %s stays in force", p.paint(removed, "refused"), shortID(v.To), shortID(v.From))
+	if v.To == v.From {
+		p.line("%s: %s stays in force, and nothing newer is obeyed", p.paint(removed, "refused"), shortID(v.From))
+	} else {
+		p.line("%s: %s is not obeyed; %s stays in force", p.paint(removed, "refused"), shortID(v.To), shortID(v.From))
+	}
 	p.refusal(*v.Refusal)
 }
 

@@ -31,6 +31,7 @@ type Source struct {
 	repo     *git.Repo
 	verifier *trust.Verifier
 	accepted *trust.Store
+	beat     trust.Beat     // that the last Tip was shown
 	warnings []core.Warning // of the last Advance
 }
 
@@ -61,9 +62,16 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 	if ref := s.opts.Anchor.Ref; ref != "" && ref != s.opts.Ref {
 		return inForce, nil, fmt.Errorf("the trust file is about %s, but %s is followed: approvals for one must not count for the other", ref, s.opts.Ref)
 	}
-	tip, err := s.fetch(ctx, s.opts.Ref)
+	tip, err := s.Tip(ctx)
 	if err != nil {
 		return inForce, nil, err
+	}
+	refusal, err := s.guard(ctx, tip)
+	if err != nil {
+		return inForce, nil, err
+	}
+	if refusal != nil {
+		return inForce, &core.Verdict{From: inForce.Commit, To: tip, Refusal: refusal}, nil
 	}
 	verdict, err := s.judgeTip(ctx, inForce.Commit, tip)
 	if err != nil {
@@ -121,11 +129,6 @@ func (s *Source) Accepted() core.Revision {
 		rev.Time = c.Committer.When.UTC()
 	}
 	return rev
-}
-
-// Fetch brings a ref's commits here and returns its tip. It accepts nothing.
-func (s *Source) Fetch(ctx context.Context, ref string) (string, error) {
-	return s.fetch(ctx, ref)
 }
 
 // Judge says whether the commits from a revision, or from the introduction if
@@ -192,13 +195,16 @@ func (s *Source) Resolve(ctx context.Context, name string) (string, error) {
 // the branch's tip, judged from the last accepted revision on; any other is
 // judged from the introduction on, since it may be an old one. It accepts nothing.
 func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Verdict, error) {
-	tip, err := s.fetch(ctx, s.opts.Ref)
+	tip, err := s.Tip(ctx)
 	if err != nil {
 		return core.Revision{}, core.Verdict{}, err
 	}
 	from := ""
 	if name == "" {
 		name, from = tip, s.Accepted().Commit
+		if refusal, err := s.Guard(ctx, tip); refusal != nil || err != nil {
+			return core.Revision{}, core.Verdict{From: from, To: tip, Refusal: refusal}, err
+		}
 	}
 	id, err := s.repo.Resolve(ctx, name)
 	if err != nil {
@@ -340,7 +346,11 @@ func (s *Source) Applied() core.Applied {
 
 // SetApplied implements reconcile.Source.
 func (s *Source) SetApplied(ctx context.Context, applied core.Applied) error {
-	if err := s.accepted.SetApplied(ctx, applied); err != nil {
+	err := s.accepted.Note(ctx, func(state trust.State) trust.State {
+		state.Applied = applied
+		return state
+	})
+	if err != nil {
 		return fmt.Errorf("remember the applied revision: %w", err)
 	}
 	return nil

@@ -68,10 +68,16 @@ func (s *Store) take(cluster State) error {
 
 // precedes reports whether next is about the same accepted revision and was
 // written later: then nothing is lost with the older one.
-func (s State) precedes(next State) bool {
-	later := next
-	later.Serial, later.Applied = s.Serial, s.Applied
-	return s.Commit != "" && next.Serial > s.Serial && s.same(later)
+func (s State) precedes(next State) bool { return next.Serial > s.Serial && s.grows(next) }
+
+// grows reports whether next differs in nothing but what is noted beside an
+// accepted revision, where times do not go back.
+func (s State) grows(next State) bool {
+	if s.Commit == "" || next.Clock.Before(s.Clock) || next.Heartbeat.Time.Before(s.Heartbeat.Time) {
+		return false
+	}
+	next.Serial, next.Applied, next.Clock, next.Heartbeat = s.Serial, s.Applied, s.Clock, s.Heartbeat
+	return s.same(next)
 }
 
 func restored(s State, cluster Documents) *core.Warning {

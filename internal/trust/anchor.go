@@ -35,6 +35,7 @@ type Anchor struct {
 	ring    keyring
 	revoked map[string]bool // keys and payloads: SHA256:…, SHA256:…/serial, 40 upper-case hexadecimal digits, identity.id, or 64 lower-case hexadecimal digits
 
+	fresh    *freshness       // nil: no heartbeat is asked for
 	sigstore *verify.Verifier // by the pinned root; nil: none is pinned
 }
 
@@ -45,6 +46,7 @@ var (
 	payloadSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	pgpPrint   = regexp.MustCompile(`^[0-9A-F]{40}$`)
 	repoID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,255}$`)
+	tagName    = regexp.MustCompile(`^refs/tags/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
 	branchName = regexp.MustCompile(`^refs/heads/[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$`)
 )
 
@@ -57,7 +59,7 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 		return nil, d.done()
 	}
 	a := &Anchor{revoked: map[string]bool{}, Commits: defaultCommits}
-	f := d.header(root, "TrustAnchor", "introduction!", "repo", "root!", "revoked", "sigstore", "limits")
+	f := d.header(root, "TrustAnchor", "introduction!", "repo", "root!", "revoked", "freshness", "sigstore", "limits")
 	if n := f["introduction"]; n != nil {
 		a.Introduction = n.Value
 		if n.Kind != yaml.ScalarNode || !commitID.MatchString(n.Value) {
@@ -72,6 +74,9 @@ func ParseAnchor(file string, data []byte) (*Anchor, []core.Problem) {
 	}
 	if n := f["revoked"]; n != nil {
 		a.parseRevoked(d, n)
+	}
+	if n := f["freshness"]; n != nil {
+		a.parseFreshness(d, n)
 	}
 	if n := f["sigstore"]; n != nil {
 		a.parseSigstore(d, n)

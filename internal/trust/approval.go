@@ -125,29 +125,35 @@ func (p *panel) vote(name string) vote {
 	return vote{counts: true}
 }
 
-// examine says what is wrong with an approval, if so. The tagger counts for
-// nothing: only the signature says who it was.
+// examine says what is wrong with an approval, if so.
 func (p *panel) examine(tag *git.Tag, ref, name string) string {
+	owner, why := p.read(tag, ref)
+	if why == "" && owner != name {
+		return "it was signed by " + owner
+	}
+	return why
+}
+
+// read returns who signed a tag, or what is wrong with it. The tagger counts for
+// nothing: only the signature says who it was.
+func (p *panel) read(tag *git.Tag, ref string) (owner, why string) {
 	switch {
 	case "refs/tags/"+tag.Name != ref:
-		return "it was signed under another name, " + quote(tag.Name)
+		return "", "it was signed under another name, " + quote(tag.Name)
 	case tag.Object != p.object:
-		return fmt.Sprintf("it is about another commit, %.10s", tag.Object)
+		return "", fmt.Sprintf("it is about another commit, %.10s", tag.Object)
 	case tag.Message != p.body:
-		return "its text is not the one that it must have, line by line: " + quote(p.body)
+		return "", "its text is not the one that it must have, line by line: " + quote(p.body)
 	}
 	pr, refusal := parseProof(&git.Commit{Signature: tag.Signature})
 	if refusal != nil {
-		return refusal.Code + ": " + refusal.Found
+		return "", refusal.Code + ": " + refusal.Found
 	}
 	k, refusal := p.w.identify(p.ring, p.where, pr, tag.Payload, p.w.now)
 	if refusal != nil {
-		return refusal.Code + ": " + refusal.Found
+		return "", refusal.Code + ": " + refusal.Found
 	}
-	if k.owner != name {
-		return "it was signed by " + k.owner
-	}
-	return ""
+	return k.owner, ""
 }
 
 // short is the refusal of a commit that too few stand behind.

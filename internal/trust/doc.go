@@ -48,6 +48,9 @@
 //	E-LEFT            the branch brings back what root principals had it leave
 //	E-INTRODUCTION    the history does not begin at the introduction
 //	E-STATE           state folder and cluster do not say the same of what was accepted last
+//	E-STALE           no heartbeat of late: newer commits may be withheld
+//	E-HEARTBEAT       a heartbeat that is not signed as it must be, or goes backwards
+//	E-CLOCK           the verifier's clock was set back
 //	E-LIMIT           more commits at once than the limits allow
 //
 // A malformed object keeps the code that package git gives it: E-FORMAT, E-HASH,

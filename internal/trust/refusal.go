@@ -34,6 +34,9 @@ const (
 	CodeRewritten     = "E-REWRITTEN"
 	CodeIntroduction  = "E-INTRODUCTION"
 	CodeState         = "E-STATE"
+	CodeStale         = "E-STALE"
+	CodeHeartbeat     = "E-HEARTBEAT"
+	CodeClock         = "E-CLOCK"
 	CodeLimit         = "E-LIMIT"
 )
 

@@ -37,6 +37,9 @@ type State struct {
 	Instead       bool      `json:"instead,omitempty"`  // Commit does not build on Previous: root principals put it in its place
 	Left          []string  `json:"left,omitempty"`     // revisions that root principals had the branch leave; they stay out
 
+	Clock     time.Time `json:"clock,omitzero"`     // highest time seen, by the verifier's clock; see highest
+	Heartbeat Heartbeat `json:"heartbeat,omitzero"` // newest that was seen
+
 	// Applied is what was applied last: it tells drift from change.
 	Applied core.Applied `json:"applied,omitzero"`
 }
@@ -156,6 +159,8 @@ func (s State) allows(next State) error {
 		return errors.New("it is no full commit id")
 	case next.Previous != s.Commit:
 		return ErrConflict
+	case next.Clock.Before(s.Clock), next.Heartbeat.Time.Before(s.Heartbeat.Time):
+		return ErrBackwards
 	case len(next.Left) < len(s.Left):
 		return ErrBackwards
 	case next.Instead && next.Commits >= s.Commits && next.PolicyVersion >= 1 && s.Commit != "":

@@ -9,8 +9,6 @@ import (
 	"sync"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
-
-	"prumo.dev/prumo/internal/core"
 )
 
 // Errors of a Store, for errors.Is.
@@ -89,14 +87,14 @@ func (s *Store) Accept(ctx context.Context, next State) error {
 	})
 }
 
-// SetApplied remembers what was applied.
-func (s *Store) SetApplied(ctx context.Context, applied core.Applied) error {
+// Note changes what is remembered beside the accepted revision.
+func (s *Store) Note(ctx context.Context, f func(State) State) error {
 	return s.change(ctx, func(current State) (State, error) {
-		if current.Commit == "" {
-			return State{}, errors.New("no revision was accepted")
+		next := f(current)
+		if !current.grows(next) {
+			return State{}, fmt.Errorf("note on %.10s: %w", current.Commit, ErrBackwards)
 		}
-		current.Applied = applied
-		return current, nil
+		return next, nil
 	})
 }
 

@@ -1,0 +1,55 @@
+package source
+
+import (
+	"context"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/trust"
+)
+
+// Tip brings the branch here and returns its tip. The heartbeat comes before it:
+// one that is newer than the branch would name a commit that is not here yet.
+func (s *Source) Tip(ctx context.Context) (tip string, err error) {
+	if match := s.verifier.HeartbeatTag(); match != nil {
+		if err := s.fetchTags(ctx, match); err != nil {
+			return "", err
+		}
+		if s.beat, err = s.verifier.Beat(s.repo); err != nil {
+			return "", err
+		}
+	}
+	return s.fetch(ctx, s.opts.Ref)
+}
+
+// Guard says why nothing new may be obeyed whatever the branch holds, as Tip has
+// found it: a clock that was set back, a remote that may withhold commits. It
+// remembers nothing.
+func (s *Source) Guard(ctx context.Context, tip string) (*core.Refusal, error) {
+	_, refusal, err := s.judgeTime(ctx, tip)
+	return refusal, err
+}
+
+// guard is Guard, and writes down what it has seen.
+func (s *Source) guard(ctx context.Context, tip string) (*core.Refusal, error) {
+	newest, refusal, err := s.judgeTime(ctx, tip)
+	if err != nil || refusal != nil && refusal.Code == trust.CodeClock {
+		return refusal, err
+	}
+	if _, ok := s.accepted.Accepted(); !ok {
+		return refusal, nil
+	}
+	return refusal, s.accepted.Note(ctx, func(state trust.State) trust.State { return s.verifier.Note(state, newest) })
+}
+
+func (s *Source) judgeTime(ctx context.Context, tip string) (trust.Heartbeat, *core.Refusal, error) {
+	state, _ := s.accepted.Accepted()
+	if refusal := s.verifier.Clock(state); refusal != nil {
+		return state.Heartbeat, refusal, nil
+	}
+	newest, refusal, err := s.verifier.Fresh(ctx, s.repo, s.beat, state.Heartbeat, tip)
+	if refusal != nil && !s.verifier.Freezes() {
+		s.warnings = append(s.warnings, core.Warning{Code: refusal.Code, Commit: refusal.Commit, Found: refusal.Found, Remedy: refusal.Remedy})
+		refusal = nil
+	}
+	return newest, refusal, err
+}

@@ -1,0 +1,150 @@
+package source_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"prumo.dev/prumo/internal/trust"
+	"prumo.dev/prumo/test/gitrepo"
+	"prumo.dev/prumo/test/lab"
+)
+
+// A bot renews the heartbeat of a lab with the installed git.
+type bot struct {
+	*testing.T
+	dir string // its clone
+}
+
+func newBot(t *testing.T, l *lab.Lab, key *gitrepo.Key) *bot {
+	t.Helper()
+	b := &bot{t, filepath.Join(t.TempDir(), "clone")}
+	private, err := key.PrivatePEM()
+	if err == nil {
+		err = os.WriteFile(b.dir+".key", private, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(b.dir+".key.pub", []byte(key.Public()+"\n"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(time.Now(), ".", fmt.Sprintf("git clone -q '%s' '%s'", l.Origin, b.dir))
+	return b
+}
+
+// run types a command, such as one that a refusal prints.
+func (b *bot) run(when time.Time, dir, command string) {
+	b.Helper()
+	cmd := exec.Command("sh", "-ec", strings.ReplaceAll(command, "ORIGIN", "origin"))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_COUNT=2",
+		"GIT_CONFIG_KEY_0=gpg.format", "GIT_CONFIG_VALUE_0=ssh", "GIT_CONFIG_KEY_1=user.signingkey", "GIT_CONFIG_VALUE_1="+b.dir+".key.pub",
+		"GIT_COMMITTER_NAME=heart", "GIT_COMMITTER_EMAIL=heart@lab.example", fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", when.Unix()))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// TestHeartbeat renews a heartbeat by the command that the refusal prints, and
+// has a remote show an old one again.
+func TestHeartbeat(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := gitrepo.NewKey("heart@lab.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := os.ReadFile(l.Trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	freshness := func(onStale string) {
+		text := fmt.Sprintf("%srepo: {id: lab, ref: refs/heads/main}\nfreshness: {heartbeatTag: refs/tags/prumo-heartbeat, maxAge: 1h, onStale: %s, signers: {heart: {keys: [{ssh: %q}]}}}\n",
+			plain, onStale, key.Public())
+		if err := os.WriteFile(l.Trust, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	freshness("freeze")
+	s := open(t, l)
+	advance := func(want, code string) string {
+		t.Helper()
+		rev, refused, err := s.Advance(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, remedy := "", ""
+		if refused != nil {
+			got, remedy = refused.Refusal.Code, refused.Refusal.Remedy
+		}
+		if rev.Commit != want || got != code {
+			t.Fatalf("in force %q, refused %q (%+v); want %q, %q", rev.Commit, got, refused, want, code)
+		}
+		return remedy
+	}
+	remedy := advance("", trust.CodeStale)
+	_, renew, _ := strings.Cut(remedy, "renews the heartbeat: ")
+	head, now := l.Repo.Head(), time.Now()
+	b := newBot(t, l, key)
+	b.run(now.Add(-time.Minute), b.dir, renew)
+	advance(head, "")
+	old, err := os.ReadFile(filepath.Join(l.Origin, "refs/tags/prumo-heartbeat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	advance(head, "") // and writes the heartbeat down, now that something is accepted
+	b.run(now, b.dir, renew)
+	advance(head, "")
+
+	if err := os.WriteFile(filepath.Join(l.Origin, "refs/tags/prumo-heartbeat"), old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	newer := commit(t, l, "flo", "tools/label-studio.yaml")
+	s = open(t, l)
+	advance(head, trust.CodeHeartbeat)
+	if _, verdict, err := s.Find(t.Context(), ""); err != nil || verdict.Refusal == nil || verdict.Refusal.Code != trust.CodeHeartbeat {
+		t.Errorf("asked about the tip: %+v, %v", verdict, err)
+	}
+
+	freshness("report")
+	s = open(t, l)
+	advance(newer, "")
+	if w := s.Warnings(); len(w) != 1 || w[0].Code != trust.CodeHeartbeat {
+		t.Errorf("warnings %+v, want one with %s", w, trust.CodeHeartbeat)
+	}
+}
+
+// TestClockSetBack: nothing new is obeyed by a clock that was ahead before.
+func TestClockSetBack(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, l)
+	rev, _, err := s.Advance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(l.Dir, "state", "accepted.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := strings.Replace(string(data), `"commits":`, `"clock": "`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`", "commits":`, 1)
+	if err := os.WriteFile(file, []byte(ahead), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, l, "flo", "tools/label-studio.yaml")
+	again := open(t, l)
+	got, refused, err := again.Advance(t.Context())
+	if err != nil || got != rev || refused == nil || refused.Refusal.Code != trust.CodeClock {
+		t.Errorf("in force %+v, refused %+v, %v; want %+v, %s", got, refused, err, rev, trust.CodeClock)
+	}
+}
