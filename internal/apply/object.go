@@ -70,6 +70,8 @@ func pinned(c core.Change) map[string]any {
 func (p *pass) send(ctx context.Context, i int, manifest map[string]any, opts cluster.ApplyOptions) error {
 	return retry(ctx, func() (err error) {
 		p.after[i], err = p.cluster.Apply(ctx, manifest, opts)
+		// Half of what a pass over thousands of objects would hold, and nobody reads it.
+		unstructured.RemoveNestedField(p.after[i], "metadata", "managedFields")
 		return err
 	})
 }

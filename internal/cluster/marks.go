@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/base64"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,7 +23,10 @@ var serverFields = []string{"managedFields", "resourceVersion", "uid", "creation
 // fields of it that belong to others, if it exists. Live is nil if it does not.
 // giveUp are those of them that are ours still.
 func manifest(o core.Object, live map[string]any, instance string) (sent map[string]any, giveUp []objpath.Path) {
-	u := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(o.Fields)}
+	u := &unstructured.Unstructured{Object: withOwnMetadata(o.Fields)}
+	if len(o.Ignore) > 0 || isNode(o.Fields) || isSecret(o.Fields) {
+		u.Object = runtime.DeepCopyJSON(o.Fields) // more than metadata is changed below
+	}
 	for _, f := range serverFields {
 		unstructured.RemoveNestedField(u.Object, "metadata", f)
 	}
@@ -41,6 +45,20 @@ func manifest(o core.Object, live map[string]any, instance string) (sent map[str
 	}
 	return u.Object, giveUp
 }
+
+// withOwnMetadata copies an object as far as marks are written to it: all but
+// metadata is shared, since thousands of large objects are sent as they are.
+func withOwnMetadata(m map[string]any) map[string]any {
+	m = maps.Clone(m)
+	meta, ok := m["metadata"].(map[string]any)
+	if !ok {
+		return m
+	}
+	m["metadata"] = runtime.DeepCopyJSON(meta)
+	return m
+}
+
+func isSecret(m map[string]any) bool { return m["apiVersion"] == "v1" && m["kind"] == "Secret" }
 
 // origin says whether we created an object. What is not surely created by us is
 // adopted: an adopted object is never deleted.
@@ -88,7 +106,7 @@ func owned(e metav1.ManagedFieldsEntry) *fieldpath.Set {
 // encodeStringData moves a Secret's write-only stringData into data, as the
 // server does, so that field ownership names the fields that really exist.
 func encodeStringData(u *unstructured.Unstructured) {
-	if idOf(u.Object).Group != "" || u.GetKind() != "Secret" {
+	if !isSecret(u.Object) {
 		return
 	}
 	plain, _, err := unstructured.NestedStringMap(u.Object, "stringData")

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -133,5 +134,30 @@ func TestTaintKeys(t *testing.T) {
 	}
 	if got := parseTaintKeys("junk,,a"); got != nil {
 		t.Errorf("junk is read as %v", got)
+	}
+}
+
+// TestManifestLeavesTheRenderingAlone proves that what is shared between passes, and
+// with what is sent, is never written to.
+func TestManifestLeavesTheRenderingAlone(t *testing.T) {
+	for name, o := range map[string]map[string]any{
+		"marks": fields(inMeta("labels", map[string]any{"a": "b"}), inMeta("annotations", map[string]any{"a": "b"}), inMeta("uid", "u"),
+			func(m map[string]any) { m["status"] = map[string]any{"a": "b"} }),
+		"secret": fields(func(m map[string]any) { m["kind"], m["stringData"] = "Secret", map[string]any{"a": "b"} }),
+		"taints": fields(func(m map[string]any) {
+			m["kind"], m["spec"] = "Node", map[string]any{"taints": []any{map[string]any{"key": "a", "effect": "NoSchedule"}}}
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.DeepCopyJSON(o)
+			live := fields(applied("lab", "Node/a", core.OriginAdopted)...)
+			sent, _ := manifest(core.Object{ID: idOf(o), Fields: o}, live, "lab")
+			if diff := cmp.Diff(before, o); diff != "" {
+				t.Errorf("(-before +after)\n%s", diff)
+			}
+			if cmp.Equal(before, sent) {
+				t.Error("nothing is marked")
+			}
+		})
 	}
 }

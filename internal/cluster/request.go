@@ -74,7 +74,7 @@ func (c *Cluster) send(ctx context.Context, manifest map[string]any, opts ApplyO
 
 func (c *Cluster) apply(ctx context.Context, manifest map[string]any, opts ApplyOptions) (map[string]any, error) {
 	if opts.New {
-		manifest = (&unstructured.Unstructured{Object: manifest}).DeepCopy().Object
+		manifest = withOwnMetadata(manifest)
 		(&unstructured.Unstructured{Object: manifest}).SetResourceVersion(noVersion)
 	}
 	body, err := json.Marshal(manifest)
