@@ -35,10 +35,10 @@ fuzz: ## each fuzz target for FUZZTIME
 mutate: cluster ## break one check at a time: each must make a test fail
 	$(GO) run ./test/mutation
 
-CASE ?= trust
+CASE ?=
 .PHONY: bench
-bench: ## measure CASE (a folder of test/bench); a missed bar is an error
-	$(GO) run ./test/bench/$(CASE)
+bench: cluster ## measure all cases, or those in CASE (folders of test/bench); a missed bar is an error
+	$(GO) run ./test/bench $(CASE)
 
 .PHONY: cluster
 cluster: ## the control plane's binaries, in the user's cache folder

@@ -129,7 +129,7 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 		attrs = append(attrs, "changes", len(rep.Plan.Changes), "drift", len(rep.Drift.Changes), "unchanged", rep.Plan.Unchanged)
 	}
 	if rep.Result != nil {
-		attrs = append(attrs, "done", rep.Result.Count(core.StatusDone), "failed", rep.Result.Count(core.StatusFailed),
+		attrs = append(attrs, "applying", rep.Result.Took.Round(time.Millisecond), "done", rep.Result.Count(core.StatusDone), "failed", rep.Result.Count(core.StatusFailed),
 			"blocked", rep.Result.Count(core.StatusBlocked), "held", rep.Result.Count(core.StatusHeld))
 	}
 	if rep.Refused != nil && rep.Refused.Refusal != nil {

@@ -2,7 +2,7 @@
 // long one, beside `git log --show-signature` over the same one in the same run,
 // and one new commit on top of what is accepted.
 //
-//	go run ./test/bench/trust [-n 10000] [-git 10000] [-o bench.json]
+//	go run ./test/bench/trust [-n 10000] [-git 10000] [-o FILE]
 //
 // It needs git and ssh-keygen. The child that judges runs as a process of its
 // own, so that its memory can be told.
@@ -11,7 +11,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,26 +19,15 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
-)
 
-// A row is one measurement. Limit is what it stands beside: the other tool.
-type row struct {
-	Case  string  `json:"case"`
-	N     int     `json:"n"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	Limit float64 `json:"limit,omitempty"`
-	Ratio float64 `json:"ratio,omitempty"` // Value / Limit
-	Bar   string  `json:"bar,omitempty"`
-	OK    bool    `json:"ok"`
-}
+	"prumo.dev/prumo/test/bench/row"
+)
 
 func main() {
 	n := flag.Int("n", 10_000, "commits of the history")
 	gitN := flag.Int("git", 10_000, "commits, from the newest, that git looks at")
-	out := flag.String("o", "bench.json", "file for the rows")
+	out := flag.String("o", "", "file for the rows; without it they are printed")
 	child := flag.String("judge", "", "judge the history in this folder, and print what it took")
 	flag.Parse()
 	err := error(nil)
@@ -64,7 +52,7 @@ func run(n, gitN int, out string) error {
 	if err := generate(dir, n); err != nil {
 		return fmt.Errorf("make a history: %w", err)
 	}
-	fmt.Printf("%d signed commits made in %.1fs; %s, %d CPUs\n\n", n, time.Since(start).Seconds(), runtime.Version(), runtime.NumCPU())
+	fmt.Fprintf(os.Stderr, "%d signed commits made in %.1fs; %s, %d CPUs\n\n", n, time.Since(start).Seconds(), runtime.Version(), runtime.NumCPU())
 	us, memory, err := judgeInChild(dir)
 	if err != nil {
 		return err
@@ -73,51 +61,20 @@ func run(n, gitN int, out string) error {
 	if err != nil {
 		return err
 	}
-	rows := rowsOf(n, gitN, us, memory, gitTook, gitMemory)
-	if err := table(rows); err != nil {
-		return err
-	}
-	data, err := json.MarshalIndent(rows, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(out, append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if !r.OK {
-			return errors.New("a bar is missed")
-		}
-	}
-	return nil
+	return row.Report(out, rowsOf(n, gitN, us, memory, gitTook, gitMemory))
 }
 
-func rowsOf(n, gitN int, us took, memory float64, gitTook time.Duration, gitMemory float64) []row {
+func rowsOf(n, gitN int, us took, memory float64, gitTook time.Duration, gitMemory float64) []row.Row {
 	rate, gitRate := float64(n)/us.Verify.Seconds(), float64(gitN)/gitTook.Seconds()
 	whole := float64(n) / (us.Fetch + us.Verify).Seconds()
 	one := float64((us.FetchOne + us.VerifyOne).Microseconds()) / 1000
-	return []row{
+	return []row.Row{
 		{Case: "trust: verify", N: n, Value: rate, Unit: "commits/s", Limit: gitRate, Ratio: rate / gitRate, Bar: "> git log", OK: rate > gitRate},
 		{Case: "trust: fetch and verify", N: n, Value: whole, Unit: "commits/s", Limit: gitRate, Ratio: whole / gitRate, OK: true},
 		{Case: "trust: peak memory", N: n, Value: memory, Unit: "MB", Limit: gitMemory, Ratio: memory / gitMemory, OK: true},
 		{Case: "trust: fetch and verify one new commit", N: 1, Value: one, Unit: "ms", Bar: "< 50", OK: one < 50},
 		{Case: "trust: the same after a restart", N: 1, Value: float64(us.Restart.Microseconds()) / 1000, Unit: "ms", OK: true},
 	}
-}
-
-func table(rows []row) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "case\tn\tvalue\tunit\tgit log\tratio\tbar\tok")
-	number := func(v float64) string {
-		if v == 0 {
-			return "-"
-		}
-		return fmt.Sprintf("%.1f", v)
-	}
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%v\n", r.Case, r.N, number(r.Value), r.Unit, number(r.Limit), number(r.Ratio), r.Bar, r.OK)
-	}
-	return w.Flush()
 }
 
 // judgeInChild runs this program again to judge the history.
