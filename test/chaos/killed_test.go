@@ -96,7 +96,7 @@ func (tl *tale) tell(t *testing.T, p *process) {
 		approve := next == len(tl.chapters)
 		for quiet := false; !quiet; {
 			before := len(p.wire.Writes())
-			rep, err := p.pass(t.Context())
+			rep, err := p.pass(t)
 			p.approve("")
 			if approve && err == nil && approvable(rep) {
 				p.approve(rep.Plan.Hash)

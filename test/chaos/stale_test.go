@@ -47,7 +47,7 @@ func TestSomebodyIsFaster(t *testing.T) {
 				})
 			}
 		})
-		_, _ = p.pass(t.Context())
+		_, _ = p.pass(t)
 		<-p.wire.Killed()
 		p.stop()
 		theirs := uidOf(w.live(t, o))
@@ -82,7 +82,7 @@ func TestUnobserved(t *testing.T) {
 		}
 		w.repo.commit(rendering(kept...))
 		for range 3 { // passes that see nothing of it, or only half
-			if _, err := p.pass(t.Context()); err != nil {
+			if _, err := p.pass(t); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -117,7 +117,7 @@ func TestCopyIsNotOurs(t *testing.T) {
 		}
 		w.repo.commit(rendering(w.configMap("other", "1")))
 		for range 4 {
-			if _, err := p.pass(t.Context()); err != nil {
+			if _, err := p.pass(t); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -149,7 +149,7 @@ func TestStaleReads(t *testing.T) {
 		p.wire.Set(wire.Faults{Stale: 0.9, Rewind: 1})
 		for range 30 {
 			p.wire.Cut()
-			if _, err := p.pass(t.Context()); err != nil && v == oneShot {
+			if _, err := p.pass(t); err != nil && v == oneShot {
 				t.Fatal(err)
 			}
 		}
@@ -186,7 +186,7 @@ func TestStuckServer(t *testing.T) {
 	p.wire.Set(wire.Faults{Stuck: then})
 	before := len(p.wire.Writes())
 	for range 3 {
-		if _, err := p.pass(t.Context()); err != nil {
+		if _, err := p.pass(t); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestBackInTime(t *testing.T) {
 	for range 10 {
 		p.wire.Cut()
 		p.sleep()
-		if _, err := p.pass(t.Context()); err != nil {
+		if _, err := p.pass(t); err != nil {
 			continue // a watch that was just cut is believed by nobody
 		}
 		if more := p.wire.Writes()[before:]; len(more) > 0 {
@@ -244,7 +244,7 @@ func TestDeaf(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("never found")
 		}
-		if _, err := p.pass(t.Context()); err != nil {
+		if _, err := p.pass(t); err != nil {
 			t.Fatal(err)
 		}
 		p.sleep()

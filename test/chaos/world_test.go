@@ -37,6 +37,9 @@ type world struct {
 	past   *wire.Past
 	seed   uint64
 	writes []wire.Write // of the processes that have ended
+
+	judge   func(testing.TB, core.Report) []string // says what is wrong when a pass has ended that wrote nothing
+	inspect func(testing.TB, []wire.Write)         // looks at what a pass wrote; may be nil
 }
 
 var worlds atomic.Int64
@@ -48,6 +51,7 @@ func newWorld(t testing.TB, cfg *rest.Config) *world {
 		t.Fatal(err)
 	}
 	w := &world{name: fmt.Sprintf("chaos-%d", worlds.Add(1)), config: cfg, people: people, repo: new(repo), past: wire.NewPast()}
+	w.judge = w.wrong
 	w.make(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+w.name+"}")
 	return w
 }
@@ -168,8 +172,8 @@ func (p *process) approve(hash string) {
 }
 
 // pass runs one pass, which ends with the process.
-func (p *process) pass(ctx context.Context) (core.Report, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (p *process) pass(t testing.TB) (core.Report, error) {
+	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	go func() {
 		select {
@@ -178,7 +182,13 @@ func (p *process) pass(ctx context.Context) (core.Report, error) {
 		case <-ctx.Done():
 		}
 	}()
-	return p.Reconcile(ctx)
+	before := len(p.wire.Writes())
+	rep, err := p.Reconcile(ctx)
+	if p.world.inspect != nil {
+		p.wire.Wait()
+		p.world.inspect(t, p.wire.Writes()[before:])
+	}
+	return rep, err
 }
 
 // object reads one document.

@@ -86,7 +86,7 @@ func (w *Wire) faulty(q *http.Request, send func() (*http.Response, error)) (*ht
 		}
 		return nil, lostError{}
 	}
-	if hit, _ := w.chance(func(f Faults) float64 { return f.Cut }, 1); hit {
+	if hit, _ := w.chance(func(f Faults) float64 { return f.Cut }, 1); hit && !q.URL.Query().Has("watch") {
 		return cut(answer)
 	}
 	return answer, nil

@@ -1,0 +1,231 @@
+package chaos
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/test/chaos/wire"
+)
+
+// A model knows what people and repo have done to a world, and from it what must
+// be true of it.
+type model struct {
+	*world
+	p     *process
+	view  view
+	slots []*slot
+
+	mu       sync.Mutex      // a person acts while a pass runs, too
+	theirs   map[string]bool // uids of what people made, and did not delete
+	approved bool            // the pass in hand is allowed to replace
+	taints   map[string]bool // of others, on the node
+}
+
+func newModel(t testing.TB) *model {
+	m := &model{world: shared(t), view: watched, slots: slots(), theirs: map[string]bool{}, taints: map[string]bool{}}
+	m.world.judge, m.inspect = m.judge, m.look
+	m.make(t, "apiVersion: v1\nkind: Node\nmetadata: {name: "+m.name+"}")
+	m.commit()
+	m.p = m.start(t, m.view)
+	return m
+}
+
+// commit makes what the slots want the head of the repo.
+func (m *model) commit() {
+	var r core.Rendering
+	for _, s := range m.slots {
+		switch {
+		case s.want == nil:
+			continue
+		case s.broken:
+			r.Problems = append(r.Problems, core.Problem{Spec: core.SpecID{Kind: "Slot", Name: s.name}, Stage: core.StageRender, Msg: "broken"})
+		default:
+			r.Objects = append(r.Objects, s.object(m.name, s.want.value))
+		}
+		r.Specs = append(r.Specs, core.Spec{ID: core.SpecID{Kind: "Slot", Name: s.name}, Drift: s.want.mode, TakeConflicts: s.want.take})
+	}
+	slices.SortFunc(r.Objects, func(a, b core.Object) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(r.Specs, func(a, b core.Spec) int { return a.ID.Compare(b.ID) })
+	m.repo.commit(r)
+}
+
+func (m *model) problems() bool { return len(m.repo.head().Problems) > 0 }
+
+// look proves of what a pass wrote that it was allowed, whatever the pass saw.
+func (m *model) look(t testing.TB, writes []wire.Write) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range writes {
+		s := at(m.slots, m.name, x.Path)
+		switch {
+		case s == nil:
+			t.Fatalf("wrote to what nobody spoke of: %s", x)
+		case x.Method != http.MethodDelete || x.Status == 0 || x.Status >= 300:
+		case m.theirs[x.UID]:
+			t.Fatalf("deleted what people made: %s", x)
+		case s.name == claim || s.name == node:
+			t.Fatalf("deleted what is protected: %s", x)
+		case s.want != nil && !(s.name == frozen && m.approved):
+			t.Fatalf("deleted what is wanted: %s", x)
+		case m.problems() && !m.approved:
+			t.Fatalf("deleted while the repo has problems: %s", x)
+		}
+	}
+}
+
+// judge says what is not as it must be once nothing is written any more.
+func (m *model) judge(t testing.TB, rep core.Report) []string {
+	var wrong []string
+	for _, s := range m.slots {
+		live := m.live(t, s.object(m.name, 0))
+		why := ""
+		switch {
+		case s.broken: // it stays as it was, whatever that is
+		case s.want != nil:
+			why = m.judgeWanted(t, s, live)
+		case live != nil && s.name != node:
+			why = m.judgeUnwanted(s, live, rep)
+		}
+		if why != "" {
+			wrong = append(wrong, s.name+" "+why)
+		}
+		if s.name == node {
+			wrong = append(wrong, m.judgeTaints(s, live)...)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	alive := map[string]bool{}
+	for _, s := range m.slots {
+		alive[uidOf(m.live(t, s.object(m.name, 0)))] = true
+	}
+	for uid := range m.theirs {
+		if !alive[uid] {
+			wrong = append(wrong, "something that people made is gone: "+uid)
+		}
+	}
+	return wrong
+}
+
+// judgeWanted says why a slot that the repo wants is not as it must be.
+func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructured) string {
+	err := m.obeyed(t, s.stored(m.name, s.want.value))
+	switch {
+	case err == nil:
+		if s.want.take {
+			s.kept = nil
+		}
+		return ""
+	case s.want.mode != core.DriftCorrect && (s.touched || s.lost || len(s.kept) > 0):
+		return "" // reported, and left alone
+	case live == nil:
+		return err.Error()
+	case s.name == frozen:
+		return "" // waits for an approval, or is somebody else's and cannot be changed
+	}
+	disputed := func(k map[string]any) bool {
+		return differs(k, live.Object, "") == "" && differs(k, s.object(m.name, s.want.value).Fields, "") != ""
+	}
+	if !s.want.take && slices.ContainsFunc(s.kept, disputed) {
+		return "" // left alone
+	}
+	return err.Error()
+}
+
+// judgeUnwanted says why an object that the repo does not want is still there, or
+// still marked.
+func (m *model) judgeUnwanted(s *slot, live *unstructured.Unstructured, rep core.Report) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ours := live.GetLabels()[core.LabelOwner] == m.name
+	switch {
+	case ours && (s.name == claim || m.problems() || held(rep) > 5 || waits(rep, s.object(m.name, 0).ID)):
+		return ""
+	case ours:
+		return "is wanted no more, and ours all the same"
+	case !m.theirs[string(live.GetUID())] && !s.lost:
+		return "is wanted no more, and we made it"
+	}
+	return ""
+}
+
+// held is how many deletions and releases a pass held back.
+func held(rep core.Report) int {
+	return rep.Plan.Count(core.ActionHold) + rep.Drift.Count(core.ActionHold)
+}
+
+// waits reports whether the deletion of an object waits for another that is blocked.
+func waits(rep core.Report, id core.ObjectID) bool {
+	blocked := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked }
+	waits := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.ID == id }
+	return slices.ContainsFunc(rep.Result.Outcomes, blocked) && slices.ContainsFunc(rep.Result.Outcomes, waits)
+}
+
+// judgeTaints proves that the taints of others are there, and ours as wanted.
+func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured) []string {
+	want := map[string]bool{}
+	for key := range m.taints {
+		want[key] = true
+	}
+	if s.want != nil && !s.broken {
+		want[fmt.Sprintf("ours-%d", s.want.value)] = true
+	}
+	left := s.touched || s.broken || m.problems() || len(s.kept) > 0 // ours may be as they were
+	var wrong []string
+	list, _, _ := unstructured.NestedSlice(live.Object, "spec", "taints")
+	for _, x := range list {
+		key := x.(map[string]any)["key"].(string)
+		if !want[key] && !left {
+			wrong = append(wrong, "node has the taint "+key)
+		}
+		delete(want, key)
+	}
+	for key := range want {
+		if m.taints[key] || !left {
+			wrong = append(wrong, "node has lost the taint "+key)
+		}
+	}
+	return wrong
+}
+
+// person does something to the live object of a slot, if there is one. What does
+// not work is left: people do not insist.
+func (m *model) person(t testing.TB, s *slot, manager string, kind types.PatchType, body string, sub ...string) bool {
+	force := true
+	options := metav1.PatchOptions{FieldManager: manager}
+	if kind == types.ApplyPatchType {
+		options.Force = &force
+	}
+	if m.live(t, s.object(m.name, 0)) == nil {
+		return false
+	}
+	_, err := m.of(s.object(m.name, 0)).Patch(t.Context(), s.object(m.name, 0).ID.Name, kind, []byte(body), options, sub...)
+	if err == nil {
+		s.touched = true
+	}
+	return err == nil
+}
+
+// foreign has a person make an object in a slot, and tells whether it worked. It
+// may be called while a pass runs.
+func (m *model) foreign(t testing.TB, s *slot, value int) {
+	o := s.object(m.name, value)
+	delete(o.Fields, "immutable")
+	u, err := m.of(o).Create(t.Context(), &unstructured.Unstructured{Object: o.Fields}, metav1.CreateOptions{FieldManager: "kubectl-create"})
+	if err != nil {
+		return // it is there
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.theirs[uidOf(u)] = true
+	s.touched, s.lost = true, false
+	s.kept = append(s.kept, valueOf(fmt.Sprintf("v%d", value)))
+}
