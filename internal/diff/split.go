@@ -13,7 +13,7 @@ import (
 // A change is drift if its desired object is the same in both renderings. If it
 // differs, so are those of its fields whose desired value is the same in both;
 // a field that neither rendering says follows from the others, and goes with the
-// commit. An orphan is caused by the commit if before rendered it. Drift that a
+// commit. A field that still has a value of ours is no drift either. An orphan is caused by the commit if before rendered it. Drift that a
 // spec wants to be ignored is left out.
 func Split(plan core.Plan, before, after core.Rendering) (caused, drift core.Plan) {
 	caused, drift = plan, plan
@@ -75,13 +75,20 @@ func splitChange(c core.Change, was, is core.Object) (caused, drift *core.Change
 	switch {
 	case c.Action == core.ActionUpdate && len(c.Fields)+len(c.Conflicts) == 0:
 		return &c, nil // fields of ours that we give up: nobody's doing but ours
-	case len(changed) == 0:
+	case len(changed) == 0 && !slices.ContainsFunc(c.Fields, ownWork):
 		return nil, &c
 	}
 	if c.Action != core.ActionUpdate && c.Action != core.ActionObserve {
 		return unattributed(c), nil
 	}
 	return splitFields(c, is.Fields, changed)
+}
+
+// ownWork reports whether a field has the value that we gave it, so that nobody
+// drifted: a commit was carried out in part, and another took it back before it was
+// whole, or the rest of what it asks for waits.
+func ownWork(f core.FieldChange) bool {
+	return f.From != nil && f.Manager == core.FieldManager && f.Operation == "Apply"
 }
 
 // splitFields shares out the fields of a change. changed are the paths at which
@@ -94,7 +101,7 @@ func splitFields(c core.Change, is map[string]any, changed []string) (caused, dr
 	var mine, others []core.FieldChange
 	for _, f := range c.Fields {
 		touched := slices.ContainsFunc(changed, func(p string) bool { return within(f.Path, p) || within(p, f.Path) })
-		if touched || !said[f.Path] {
+		if touched || ownWork(f) || !said[f.Path] {
 			mine = append(mine, f)
 		} else {
 			others = append(others, f)

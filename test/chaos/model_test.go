@@ -147,7 +147,7 @@ func (m *model) judgeUnwanted(s *slot, live *unstructured.Unstructured, rep core
 	defer m.mu.Unlock()
 	ours := live.GetLabels()[core.LabelOwner] == m.name
 	switch {
-	case ours && (s.name == claim || m.problems() || held(rep) > 5 || waits(rep, s.object(m.name, 0).ID)):
+	case ours && (s.name == claim || m.problems() || held(rep) > 5 || len(m.repo.head().Objects) == 0 || waits(rep, s.object(m.name, 0).ID)):
 		return ""
 	case ours:
 		return "is wanted no more, and ours all the same"
