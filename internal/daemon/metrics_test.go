@@ -26,25 +26,33 @@ func TestRefusalMetrics(t *testing.T) {
 		{"none", core.Report{}, map[string]float64{"prumo_revision_refused": 0}},
 	} {
 		m.observe(tt.rep)
-		families, err := m.Registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[string]float64{}
-		for _, f := range families {
-			for _, series := range f.GetMetric() {
-				if name := f.GetName(); strings.Contains(name, "refus") {
-					for _, l := range series.GetLabel() {
-						name += " " + l.GetValue()
-					}
-					got[name] = series.GetGauge().GetValue()
-				}
-			}
-		}
+		got := metrics(t, m, func(name string) bool { return strings.Contains(name, "refus") })
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+}
+
+// metrics are those whose name, with the values of their labels, is wanted.
+func metrics(t *testing.T, m *Metrics, wanted func(name string) bool) map[string]float64 {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, series := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range series.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			if wanted(name) {
+				got[name] = series.GetGauge().GetValue() + series.GetCounter().GetValue()
+			}
+		}
+	}
+	return got
 }
 
 // TestDriftMetrics: what happened to drift is counted, what goes on is told.
@@ -57,23 +65,31 @@ func TestDriftMetrics(t *testing.T) {
 	m.observe(core.Report{}) // a pass that failed early says nothing new
 	want := map[string]float64{"prumo_drift_total edited open": 2, "prumo_drift_total hardware settling": 1,
 		"prumo_fights": 1, "prumo_hardware_settling": 1, "prumo_precautions": 1}
-	families, err := m.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, f := range families {
-		for _, series := range f.GetMetric() {
-			name := f.GetName()
-			for _, l := range series.GetLabel() {
-				name += " " + l.GetValue()
-			}
-			if _, wanted := want[name]; wanted {
-				got[name] = series.GetGauge().GetValue() + series.GetCounter().GetValue()
-			}
-		}
-	}
+	got := metrics(t, m, func(name string) bool { _, ok := want[name]; return ok })
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestDriftedMetrics: each class has its number, and none keeps an old one.
+func TestDriftedMetrics(t *testing.T) {
+	m := NewMetrics()
+	drift := core.Plan{Changes: []core.Change{{Class: core.DriftUntrusted}, {Class: core.DriftUntrusted}, {Class: core.DriftEdited}}}
+	for _, tt := range []struct {
+		drift core.Plan
+		want  map[core.DriftClass]float64
+	}{
+		{drift, map[core.DriftClass]float64{core.DriftUntrusted: 2, core.DriftEdited: 1}},
+		{core.Plan{}, nil},
+	} {
+		m.observe(core.Report{Plan: &core.Plan{}, Drift: &tt.drift})
+		want := map[string]float64{}
+		for _, class := range core.DriftClasses() {
+			want["prumo_drift_objects "+string(class)] = tt.want[class]
+		}
+		got := metrics(t, m, func(name string) bool { return strings.HasPrefix(name, "prumo_drift_objects ") })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 }
