@@ -40,6 +40,9 @@ The configuration file, with all keys:
   drift:
     debounce: 3m                  # how long hardware must differ before that is drift
     history: 200                  # how many drifts are remembered
+  deletion:                       # more than both of these waits for an approval
+    max: 5                        # objects
+    share: 0.1                    # of all that are managed
   listen: "127.0.0.1:8080"        # :8080 is all networks, as a pod needs
   statusTokenFile: status-token   # optional: who asks for /api/v1/status must show it
   log: {format: text, level: info}

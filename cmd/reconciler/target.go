@@ -74,7 +74,8 @@ func (t *target) fromFlags() (*config.Config, error) {
 	cfg := &config.Config{
 		Instance: t.instance, TrustFile: t.trust, StateDir: t.stateDir,
 		Kubeconfig: t.kubeconfig, Context: t.context,
-		Repo: config.Repo{URL: t.repo, Ref: t.ref},
+		Repo:     config.Repo{URL: t.repo, Ref: t.ref},
+		Deletion: config.DefaultDeletion,
 	}
 	if cfg.StateDir == "" && t.repo != "" {
 		cache, err := os.UserCacheDir()

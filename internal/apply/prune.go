@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -100,6 +101,8 @@ func (p *pass) guard(c core.Change, live map[string]any) (core.Status, string) {
 		return core.StatusFailed, "not deleted: it does not carry our mark any more"
 	case u.GetAnnotations()[core.AnnotationOrigin] != core.OriginCreated:
 		return core.StatusFailed, "not deleted: it was there before us"
+	case strings.HasPrefix(u.GetAnnotations()[core.AnnotationSpec], core.KindDataset+"/") && !p.approved:
+		return core.StatusHeld, "what belongs to a Dataset is deleted only when this very plan is approved"
 	case protected[kind] && !p.approved:
 		return core.StatusHeld, fmt.Sprintf("a %s is deleted only when this very plan is approved", c.ID.Kind)
 	}

@@ -249,3 +249,51 @@ func TestReplace(t *testing.T) {
 		t.Error("the plan was changed")
 	}
 }
+
+// Whatever a Dataset rendered is deleted under an approval alone, whatever a plan
+// says.
+func TestDatasetNeedsThisPlansApproval(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, of(render(t, w.namespace(), w.configMap("a", "x")), "a", core.SpecID{Kind: core.KindDataset, Name: "a"}))
+	plan := w.plan(t, render(t, w.namespace()))
+	if o := w.apply(t, plan).Outcomes[0]; o.Status != core.StatusHeld {
+		t.Errorf("not approved: %+v", o)
+	}
+	if o := w.apply(t, plan, apply.Options{Approved: plan.Hash}).Outcomes[0]; o.Status != core.StatusDone {
+		t.Errorf("approved: %+v", o)
+	}
+}
+
+// The same object from another spec, or at another version of its API, is the same
+// object: nothing is deleted.
+func TestMovesDeleteNothing(t *testing.T) {
+	w := newWorld(t)
+	crd := `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: beds.apply.example}
+spec:
+  group: apply.example
+  scope: Namespaced
+  names: {kind: Bed, plural: beds}
+  versions:
+  - &v {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+  - {name: v1beta1, served: true, storage: false, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}`
+	bed := "apiVersion: apply.example/v1beta1\nkind: Bed\nmetadata: {name: b, namespace: " + w.name + "}\nspec: {size: 1}"
+	w.put(t, render(t, crd, w.namespace(), bed, w.configMap("a", "x")))
+	uid := at(live(t, w.maps(), "a"), "metadata", "uid")
+	moved := of(render(t, crd, w.namespace(), strings.Replace(bed, "v1beta1", "v1", 1), w.configMap("a", "x")), "a", core.SpecID{Kind: "Test", Name: "moved"})
+	moved.Objects[3].Pos.File = "elsewhere.yaml"
+	for _, c := range w.plan(t, moved).Changes {
+		if c.Action != core.ActionUpdate {
+			t.Errorf("%s %s: %s", c.Action, c.ID, c.Reason)
+		}
+	}
+	w.put(t, moved)
+	if plan := w.plan(t, moved); !plan.Empty() {
+		t.Errorf("moved, and yet planned again: %+v", plan.Changes)
+	}
+	if after := at(live(t, w.maps(), "a"), "metadata", "uid"); after != uid {
+		t.Error("a was made anew")
+	}
+}

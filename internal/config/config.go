@@ -74,6 +74,8 @@ type Config struct {
 
 	Drift Drift `yaml:"drift"`
 
+	Deletion Deletion `yaml:"deletion"`
+
 	Log    Log    `yaml:"log"`
 	Report Report `yaml:"report"`
 	Forge  *Forge `yaml:"forge"`
@@ -106,6 +108,17 @@ type Drift struct {
 	// History is how many drifts are remembered and shown.
 	History int `yaml:"history"`
 }
+
+// Deletion is how much a plan may delete without an approval: Max objects, or Share
+// of all that are managed (0 to 1), whichever is more. What holds data waits for
+// one in any case.
+type Deletion struct {
+	Max   int     `yaml:"max"`
+	Share float64 `yaml:"share"`
+}
+
+// DefaultDeletion is what holds where nothing is said.
+var DefaultDeletion = Deletion{Max: 5, Share: 0.10}
 
 // Log is how the daemon logs to standard error.
 type Log struct {
@@ -211,6 +224,7 @@ func defaults() *Config {
 		Repo:     Repo{Ref: "refs/heads/main"},
 		Interval: Duration(30 * time.Second),
 		Verify:   Duration(30 * time.Minute),
+		Deletion: DefaultDeletion,
 		Grace:    Duration(20 * time.Second),
 		Drift:    Drift{Debounce: Duration(3 * time.Minute), History: 200},
 		Listen:   "127.0.0.1:8080",
@@ -294,6 +308,8 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 	want(c.StateDir != "", "stateDir", "missing, want a folder that survives a restart")
 	want(c.StateNamespace == "" || dnsLabel.MatchString(c.StateNamespace), "stateNamespace", fmt.Sprintf("%q, want a namespace such as prumo-system", c.StateNamespace))
 	want(c.Drift.History >= 1 && c.Drift.History <= maxHistory, "drift.history", fmt.Sprintf("%d, want 1 to %d", c.Drift.History, maxHistory))
+	want(c.Deletion.Max >= 0, "deletion.max", fmt.Sprintf("%d, want a number of objects, or 0 for none", c.Deletion.Max))
+	want(c.Deletion.Share >= 0 && c.Deletion.Share <= 1, "deletion.share", fmt.Sprintf("%v, want a share between 0 and 1", c.Deletion.Share))
 	oneOf("log.format", c.Log.Format, "text", "json")
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	if c.Forge != nil {

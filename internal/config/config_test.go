@@ -48,6 +48,9 @@ func TestLoadDefaultsAndPaths(t *testing.T) {
 	if got, want := c.Verify, Duration(30*time.Minute); got != want {
 		t.Errorf("verify %v, want %v", got, want)
 	}
+	if c.Deletion != DefaultDeletion {
+		t.Errorf("deletion %v, want %v", c.Deletion, DefaultDeletion)
+	}
 	if got, want := c.Repo.Ref, "refs/heads/main"; got != want {
 		t.Errorf("ref %q, want %q", got, want)
 	}
@@ -74,6 +77,9 @@ func TestLoadProblems(t *testing.T) {
 			[]string{`config.yaml:9: mapping key "instance" already defined at line 3`}},
 		{"no namespace", valid + "stateNamespace: Prumo_System\n",
 			[]string{`config.yaml:9: stateNamespace: "Prumo_System", want a namespace such as prumo-system`}},
+		{"deletions below none", valid + "deletion: {max: -1, share: 2}\n", []string{
+			`config.yaml:9: deletion.max: -1, want a number of objects, or 0 for none`,
+			`config.yaml:9: deletion.share: 2, want a share between 0 and 1`}},
 		{"two documents", valid + "---\nkind: x\n", []string{"config.yaml: more than one document, want one"}},
 		{"empty", "", []string{
 			`config.yaml:1: apiVersion: "", want prumo.dev/v1alpha1`,

@@ -14,6 +14,10 @@ import (
 // APIVersion is the apiVersion of every spec.
 const APIVersion = "prumo.dev/v1alpha1"
 
+// KindDataset is the kind of the specs whose objects are never deleted without an
+// approval, whatever they are: data are behind them.
+const KindDataset = "Dataset"
+
 // FieldManager is the server-side apply field manager of everything Prumo
 // writes (KEP-555).
 const FieldManager = "prumo"

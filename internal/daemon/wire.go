@@ -137,7 +137,18 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 			Once: opts.View == nil}),
 		Records: records(cfg, live, opts.Log),
 		Now:     time.Now,
+
+		MaxDelete: noneIfZero(cfg.Deletion.Max), MaxDeleteShare: noneIfZero(cfg.Deletion.Share),
 	}, nil
+}
+
+// noneIfZero is a limit of the configuration as diff.Options has it, where zero is
+// the default and less is none.
+func noneIfZero[N int | float64](limit N) N {
+	if limit == 0 {
+		return -1
+	}
+	return limit
 }
 
 func connect(cfg *config.Config) (*cluster.Cluster, error) {

@@ -33,7 +33,8 @@
 // # What waits for a person
 //
 // Deleting a Namespace, CustomResourceDefinition, PersistentVolume,
-// or PersistentVolumeClaim (a Node is never deleted, only released); replacing
+// or PersistentVolumeClaim (a Node is never deleted, only released), or anything
+// that belongs to a Dataset; replacing
 // anything; deleting more than a set
 // share; deleting anything while nothing at all is wanted. Such a change has
 // action hold. It is done once the hash of the very plan that showed it is

@@ -22,8 +22,12 @@ func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
 			why = "replacing needs an approval"
 		case core.ActionDelete, core.ActionRelease:
 			why = all
-			if why == "" && d.Action == core.ActionDelete && neverReplaced[d.ID.Kind] {
+			switch {
+			case why != "" || d.Action != core.ActionDelete:
+			case neverReplaced[d.ID.Kind]:
 				why = fmt.Sprintf("deleting a %s needs an approval: what is in it goes with it", d.ID.Kind)
+			case d.Spec.Kind == core.KindDataset:
+				why = fmt.Sprintf("deleting what belongs to %s needs an approval: data are behind it", d.Spec)
 			}
 		}
 		switch {

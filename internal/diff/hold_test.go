@@ -255,3 +255,17 @@ func TestHoldWhatNobodyCanApprove(t *testing.T) {
 		t.Errorf("reason %q, want it to end with why", c.Reason)
 	}
 }
+
+// Whatever a Dataset rendered waits for an approval, be it only a policy.
+func TestHoldDataset(t *testing.T) {
+	policy := func(spec string) map[string]any {
+		return object(t, `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: storage, namespace: x, uid: u, labels: {prumo.dev/owner: lab},
+			annotations: {prumo.dev/id: NetworkPolicy.networking.k8s.io/x/storage, prumo.dev/origin: created, prumo.dev/spec: `+spec+`}}}`)
+	}
+	for spec, held := range map[string]int{"Dataset/scans": 1, "MLTool/scans": 0} {
+		p := Make(core.Revision{}, core.Observation{Objects: inOrder(t, 1), Orphans: []map[string]any{policy(spec)}}, Options{})
+		if got := p.Count(core.ActionHold); got != held {
+			t.Errorf("%s: %d held, want %d: %+v", spec, got, held, p.Changes)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 	if err != nil {
 		return err
 	}
-	plan := diff.Make(proposal.Tree.Revision, seen, diff.Options{Hold: holdReason(want)})
+	plan := diff.Make(proposal.Tree.Revision, seen, p.Reconciler.options(want, nil))
 	caused, drift := diff.Split(plan, before, want)
 	text.Plan, text.Drift = &caused, &drift
 	return nil

@@ -95,6 +95,10 @@ type Reconciler struct {
 	Records  Records       // nil: it is forgotten
 	Now      func() time.Time
 
+	// How much a plan may delete without asking, as in diff.Options.
+	MaxDelete      int
+	MaxDeleteShare float64
+
 	lastGood lastGood
 }
 
@@ -197,7 +201,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
-	plan := diff.Make(tree.Revision, seen, diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted})
+	plan := diff.Make(tree.Revision, seen, r.options(want, untrusted))
 	plan.Changes = v.drifts.Settled(plan.Changes)
 	v.drifts.Explain(plan.Changes)
 	caused, drifted := diff.Split(plan, v.drifts.Temper(before), tempered)
@@ -211,6 +215,12 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	}
 	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want}
 	return obey(plan, caused, drifted), now, nil
+}
+
+// options say what a plan may do without asking.
+func (r *Reconciler) options(want core.Rendering, untrusted map[core.ObjectID]core.Untrusted) diff.Options {
+	return diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted,
+		MaxDelete: r.MaxDelete, MaxDeleteShare: r.MaxDeleteShare}
 }
 
 // obey clears the drift mode of what a commit causes: a commit is always obeyed,
