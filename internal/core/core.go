@@ -376,7 +376,7 @@ type Change struct {
 	Stays      []Conflict    `json:"stays,omitempty"`     // see Observed.Stays
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
 	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
-	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that is remembered
+	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that was seen before
 	Corrected  int           `json:"corrected,omitempty"` // how often it was put back and came again
 	Unchecked  string        `json:"unchecked,omitempty"` // see Observed.Unchecked
 

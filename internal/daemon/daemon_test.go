@@ -371,6 +371,14 @@ func (w *world) outlivesDisk(t *testing.T) {
 		}
 		return nil
 	})
+	var records []core.DriftRecord
+	if err := json.Unmarshal([]byte(w.get(t, "/api/v1/drift", 200)), &records); err != nil {
+		t.Fatal(err)
+	}
+	// It put the same back five times before it lost its disk.
+	if len(records) == 0 || records[0].Manager != "kubectl-edit" || records[0].State != core.DriftCorrected || records[0].Corrected != 6 {
+		t.Errorf("remembered is %+v", records)
+	}
 	stop(t)
 	for _, want := range []string{`"code":"E-STATE","found":"the state folder was empty`, `"changes":0,"drift":1,`} {
 		if !strings.Contains(w.log.String(), want) {

@@ -75,6 +75,9 @@ func (l *Ledger) InForce() map[core.SpecID]bool {
 // live objects carry and that are not remembered, and forgets those that were
 // lifted once they are off.
 func (l *Ledger) recognize(asked []core.Object, objects []core.Observed) {
+	if len(asked)+len(l.precautions) == 0 {
+		return
+	}
 	wanted := make(map[core.SpecID]bool)
 	for _, o := range asked {
 		wanted[o.Spec] = true

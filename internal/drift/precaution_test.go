@@ -58,8 +58,9 @@ func TestPrecaution(t *testing.T) {
 		{time.Hour, true, true, true},
 		{2 * time.Minute, false, true, true}, // back for two minutes only
 		{time.Minute, true, true, true},
-		{3 * time.Minute, true, true, false}, // well for three: lifted
-		{time.Second, true, true, false},     // and not taken up again by its own mark
+		{2 * time.Minute, true, true, true},
+		{time.Minute, true, true, false}, // well for three: lifted
+		{time.Second, true, true, false}, // and not taken up again by its own mark
 		{time.Second, true, false, false},
 		{time.Second, false, false, false}, // a new loss settles anew
 		{3 * time.Minute, false, false, true},

@@ -46,7 +46,7 @@ func (l *Ledger) seeChange(c *core.Change, seen map[key]bool) {
 		if e == nil {
 			continue
 		}
-		if c.FirstSeen.IsZero() || e.FirstSeen.Before(c.FirstSeen) {
+		if e.FirstSeen.Before(l.now) && (c.FirstSeen.IsZero() || e.FirstSeen.Before(c.FirstSeen)) {
 			c.FirstSeen = e.FirstSeen
 		}
 		c.Corrected = max(c.Corrected, e.Corrected)
