@@ -25,6 +25,7 @@ type Metrics struct {
 	refused  prometheus.Gauge
 	refusals *prometheus.GaugeVec // by code
 	warnings *prometheus.GaugeVec // by code
+	warnedOf *prometheus.GaugeVec // by code and commit; always 1
 	revision *prometheus.GaugeVec // by commit; always 1
 	outcomes *prometheus.CounterVec
 }
@@ -59,13 +60,15 @@ func NewMetrics() *Metrics {
 			Help: "Reasons not to obey the branch's tip at the last pass, by refusal code."}, []string{"code"}),
 		warnings: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_warnings",
 			Help: "What a person should look at beside, as of the last pass, by refusal code."}, []string{"code"}),
+		warnedOf: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_warning_commits",
+			Help: "Commits that warnings list, such as those accepted under a key that was revoked since; always 1."}, []string{"code", "commit"}),
 		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "prumo_revision_info",
 			Help: "The commit in force; always 1."}, []string{"commit"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "prumo_outcomes_total",
 			Help: "What became of planned changes, by action and status."}, []string{"action", "status"}),
 	}
 	m.Registry.MustRegister(m.passes, m.duration, m.success, m.objects, m.drift, m.drifts, m.fights, m.settling, m.cautions, m.problems,
-		m.refused, m.refusals, m.warnings, m.revision, m.outcomes,
+		m.refused, m.refusals, m.warnings, m.warnedOf, m.revision, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,10 +84,7 @@ func (m *Metrics) observe(rep core.Report) {
 	m.passes.WithLabelValues(outcome).Inc()
 	m.problems.Set(float64(len(rep.Problems)))
 	m.observeRefused(rep.Refused)
-	m.warnings.Reset()
-	for _, w := range rep.Warnings {
-		m.warnings.WithLabelValues(w.Code).Inc()
-	}
+	m.observeWarnings(rep.Warnings)
 	if rep.Revision.Commit != "" {
 		m.revision.Reset()
 		m.revision.WithLabelValues(rep.Revision.Commit).Set(1)
@@ -120,6 +120,17 @@ func (m *Metrics) observeRecords(rep core.Report) {
 	m.fights.Set(float64(fights))
 	m.settling.Set(float64(settling))
 	m.cautions.Set(float64(len(rep.Precautions)))
+}
+
+func (m *Metrics) observeWarnings(warnings []core.Warning) {
+	m.warnings.Reset()
+	m.warnedOf.Reset()
+	for _, w := range warnings {
+		m.warnings.WithLabelValues(w.Code).Inc()
+		for _, c := range w.Commits {
+			m.warnedOf.WithLabelValues(w.Code, c.Commit).Set(1)
+		}
+	}
 }
 
 // observeRefused counts every commit that is refused, and what concerns the

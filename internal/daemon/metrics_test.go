@@ -9,8 +9,8 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// TestRefusalMetrics: why a revision is refused can be alerted on, and goes away
-// with the refusal.
+// TestRefusalMetrics: why a revision is refused, and what is warned of, can be
+// alerted on, and goes away with it.
 func TestRefusalMetrics(t *testing.T) {
 	m := NewMetrics()
 	unsigned, path := &core.Refusal{Code: "E-UNSIGNED"}, &core.Refusal{Code: "E-PATH"}
@@ -23,10 +23,12 @@ func TestRefusalMetrics(t *testing.T) {
 			map[string]float64{"prumo_revision_refused": 1, "prumo_refusals E-PATH": 2, "prumo_refusals E-UNSIGNED": 1}},
 		{"history", core.Report{Refused: &core.Verdict{Refusal: &core.Refusal{Code: "E-REWRITTEN"}}},
 			map[string]float64{"prumo_revision_refused": 1, "prumo_refusals E-REWRITTEN": 1}},
+		{"warning", core.Report{Warnings: []core.Warning{{Code: "E-KEY-REVOKED", Commits: []core.CommitVerdict{{Commit: "a"}, {Commit: "b"}}}}},
+			map[string]float64{"prumo_revision_refused": 0, "prumo_warnings E-KEY-REVOKED": 1, "prumo_warning_commits E-KEY-REVOKED a": 1, "prumo_warning_commits E-KEY-REVOKED b": 1}},
 		{"none", core.Report{}, map[string]float64{"prumo_revision_refused": 0}},
 	} {
 		m.observe(tt.rep)
-		got := metrics(t, m, func(name string) bool { return strings.Contains(name, "refus") })
+		got := metrics(t, m, func(name string) bool { return strings.Contains(name, "refus") || strings.Contains(name, "warning") })
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}

@@ -53,3 +53,26 @@ func (s *Source) judgeTime(ctx context.Context, tip string) (trust.Heartbeat, *c
 	}
 	return newest, refusal, err
 }
+
+// revoked is what an accepted history holds that was revoked since.
+type revoked struct {
+	at      string // accepted commit that was looked back from
+	warning *core.Warning
+}
+
+// lookBack warns of accepted commits by keys that were revoked since: once, for
+// the trust file is read once, and again when there are some and history went on,
+// for root principals may have left them.
+func (s *Source) lookBack(ctx context.Context, accepted string) error {
+	if s.revoked.at == "" || s.revoked.warning != nil && s.revoked.at != accepted {
+		warning, err := s.verifier.RevokedSince(ctx, s.repo, accepted)
+		if err != nil {
+			return err
+		}
+		s.revoked = revoked{accepted, warning}
+	}
+	if s.revoked.warning != nil {
+		s.warnings = append(s.warnings, *s.revoked.warning)
+	}
+	return nil
+}

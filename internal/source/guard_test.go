@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,5 +147,37 @@ func TestClockSetBack(t *testing.T) {
 	got, refused, err := again.Advance(t.Context())
 	if err != nil || got != rev || refused == nil || refused.Refusal.Code != trust.CodeClock {
 		t.Errorf("in force %+v, refused %+v, %v; want %+v, %s", got, refused, err, rev, trust.CodeClock)
+	}
+}
+
+// TestRevokedSince: what was accepted under a key that is revoked later stays in
+// force, and is listed; nothing new by it is obeyed.
+func TestRevokedSince(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := commit(t, l, "flo", "tools/label-studio.yaml")
+	rev, _, err := open(t, l).Advance(t.Context())
+	if err != nil || rev.Commit != old {
+		t.Fatal(rev, err)
+	}
+	f, err := os.OpenFile(l.Trust, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "revoked: {ssh: [%q]}\n", l.Keys["flo"].Fingerprint())
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, l, "flo", "tools/mlflow.yaml")
+	s := open(t, l)
+	for range 2 {
+		got, refused, err := s.Advance(t.Context())
+		if err != nil || got != rev || refused == nil || refused.Refusal.Code != trust.CodeKeyRevoked {
+			t.Errorf("in force %+v, refused %+v, %v; want %+v and %s", got, refused, err, rev, trust.CodeKeyRevoked)
+		}
+		if w := s.Warnings(); len(w) != 1 || len(w[0].Commits) == 0 || w[0].Commits[0].Commit != old || w[0].Commits[0].Signer != "flo" {
+			t.Errorf("warnings %+v, want one that lists %s by flo", w, old)
+		}
 	}
 }

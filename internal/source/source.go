@@ -33,6 +33,7 @@ type Source struct {
 	accepted *trust.Store
 	beat     trust.Beat     // that the last Tip was shown
 	warnings []core.Warning // of the last Advance
+	revoked  revoked
 }
 
 // Open opens or creates the state folder.
@@ -59,6 +60,9 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 		return core.Revision{}, refused, err
 	}
 	inForce := s.Accepted()
+	if err := s.lookBack(ctx, inForce.Commit); err != nil {
+		return inForce, nil, err
+	}
 	if ref := s.opts.Anchor.Ref; ref != "" && ref != s.opts.Ref {
 		return inForce, nil, fmt.Errorf("the trust file is about %s, but %s is followed: approvals for one must not count for the other", ref, s.opts.Ref)
 	}

@@ -106,22 +106,32 @@ func (w *walk) signer(ctx context.Context, c *git.Commit) (string, error) {
 	if refusal != nil || c.ID == w.anchor.Introduction {
 		return "", nil // an introduction, which nobody need sign
 	}
-	rings := []keyring{w.anchor.ring}
+	k, err := w.bearer(ctx, c, pr)
+	if k == nil || err != nil {
+		return "", err
+	}
+	return k.owner, nil
+}
+
+// bearer is the key that the proof of an accepted commit names, in the trust file
+// or in the policies of the parents; nil if it is in none.
+func (w *walk) bearer(ctx context.Context, c *git.Commit, pr proof) (*key, error) {
+	if k, _ := pr.find(w.anchor.ring); k != nil {
+		return k, nil
+	}
 	for _, parent := range c.Parents {
 		p, refusal, err := w.policy(ctx, parent)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if refusal == nil {
-			rings = append(rings, p.ring)
+		if refusal != nil {
+			continue
 		}
-	}
-	for _, ring := range rings {
-		if k, _ := pr.find(ring); k != nil {
-			return k.owner, nil
+		if k, _ := pr.find(p.ring); k != nil {
+			return k, nil
 		}
 	}
-	return "", nil
+	return nil, nil
 }
 
 // Recheck judges a State that another place than the folder remembers, all from
