@@ -118,64 +118,6 @@ func (s *served) has(o core.Object) bool {
 	return err == nil
 }
 
-// fetch reads what the lists did not show: what is not there, or not ours.
-// Namespaces go first: what is in an absent one is absent.
-func (p *pass) fetch(ctx context.Context) error {
-	var first, rest []core.Object
-	for i, o := range slices.Concat(p.r.Objects, p.r.Expects) {
-		_, known := p.known[o.ID]
-		if i >= len(p.r.Objects) {
-			_, known = p.expected[o.ID]
-		}
-		switch {
-		case known || p.live[o.ID] != nil || !p.api.has(o) || p.misnamed(o) != "":
-		case isNamespace(o):
-			first = append(first, o)
-		default:
-			rest = append(rest, o)
-		}
-	}
-	if err := p.read(ctx, first); err != nil {
-		return err
-	}
-	return p.read(ctx, slices.DeleteFunc(rest, func(o core.Object) bool { return p.comes(o.ID.Namespace) }))
-}
-
-// read reads one by one what may exist.
-func (p *pass) read(ctx context.Context, unseen []core.Object) error {
-	if err := p.ruleOut(ctx, unseen); err != nil {
-		return err
-	}
-	return each(ctx, slices.DeleteFunc(unseen, func(o core.Object) bool { return p.absent[o.ID] }), p.readOne)
-}
-
-func (p *pass) readOne(ctx context.Context, o core.Object) error {
-	live, err := p.c.Get(ctx, o.Fields)
-	reason, refused := "", false
-	if err != nil {
-		if reason, refused = Refusal(err, o.ID); !refused {
-			return fmt.Errorf("read %s: %w", o.ID, err)
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case refused:
-		p.refused[o.ID] = reason
-	case live != nil:
-		p.live[o.ID] = live
-	default:
-		p.absent[o.ID] = true
-	}
-	return nil
-}
-
-// comes reports whether a namespace does not exist and comes with this rendering.
-func (p *pass) comes(namespace string) bool {
-	id := core.ObjectID{Kind: "Namespace", Name: namespace}
-	return p.namespaces[namespace] && p.live[id] == nil && p.refused[id] == ""
-}
-
 // predict asks the server about each object that is not known.
 func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 	observed := make([]core.Observed, len(p.r.Objects))

@@ -32,8 +32,9 @@ site: schemas.#Site & {
 // ObjectsPerPair is how many objects a pair of Tools renders to.
 const ObjectsPerPair = 10
 
-// Tools is a fleet of pairs, each a tool in a namespace of its own with a dataset
-// that it mounts. No object of it needs another than the namespace of its tool.
+// Tools is a fleet of pairs, each a tool in a namespace of its own and a dataset that
+// may be mounted there. No object needs another but its namespace: the engine would
+// wait until a volume is bound, which nobody does on a bare API server.
 func Tools(pairs int) map[string]string {
 	files := Shared()
 	for i := range pairs {
@@ -65,7 +66,6 @@ spec:
   auth: {mode: token}
   resources: {cpu: %[2]d, memoryGiB: 32}
   storage: {sizeGiB: 50, mountPath: /data}
-  datasets: [{name: d%05[1]d}]
 `
 
 const dataset = `apiVersion: prumo.dev/v1alpha1
