@@ -65,6 +65,7 @@ func nonNil(problems []core.Problem) []core.Problem {
 
 // renderDir renders a directory that no commit vouches for.
 func renderDir(cmd *cobra.Command, dir string) (core.Rendering, error) {
+	collectLess()
 	tree, err := git.OpenDir(dir)
 	if err != nil {
 		return core.Rendering{}, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -74,42 +73,6 @@ l: {apiVersion: "prumo.dev/v1alpha1", kind: "Box", metadata: name: "l", spec: si
 	step("an import", counters{files: 2})
 	tree["site.cue"] = &fstest.MapFile{Data: append([]byte("// x\n"), tree["site.cue"].Data...)}
 	step("the site", counters{shared: 1, files: 22, completions: 10})
-}
-
-// Memory stays flat over many renderings of ever new specs.
-func TestMemoryFlat(t *testing.T) {
-	if testing.Short() {
-		t.Skip("renders a few thousand specs")
-	}
-	tree := common(t)
-	r := newRenderer(t)
-	round := func(n int) {
-		for i := range 100 {
-			tree[fmt.Sprintf("boxes/b%d.yaml", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, "# round %d\n%s", n, boxYAML(fmt.Sprintf("b%d", i), 1+n%8).Data)}
-			tree[fmt.Sprintf("users/u%d.yaml", i)] = userYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("b%d", (i+n)%100))
-		}
-		if out := render(t, r, tree); len(out.Problems) > 0 || len(out.Objects) != 200 {
-			t.Fatalf("round %d: %d objects, problems %v", n, len(out.Objects), out.Problems)
-		}
-	}
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	for n := range 3 {
-		round(n)
-	}
-	before := heap()
-	for n := range 12 {
-		round(3 + n)
-	}
-	// A context that is kept grows by 8.5 kB a spec: 20 MB here.
-	if grown := heap() - before; grown > 2<<20 {
-		t.Errorf("heap grew by %d kB over 12 rounds of 200 specs", grown>>10)
-	}
 }
 
 func TestConcurrent(t *testing.T) {

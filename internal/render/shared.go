@@ -86,10 +86,14 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	moduleSrc := []byte(emptyModule)
 	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin, intern: newInterner()}
-	if rp.module != "" {
-		moduleSrc = src[rp.module]
+	moduleSrc, known := src[rp.module]
+	switch {
+	case !known:
+		moduleSrc = []byte(emptyModule)
+	case r.shared != nil && bytes.Equal(moduleSrc, r.shared.src[moduleFile]):
+		sh.module = r.shared.module
+	default:
 		if sh.module, problems = checkModule(moduleSrc); len(problems) > 0 {
 			return nil, problems
 		}
@@ -104,7 +108,7 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 			return nil, problems
 		}
 	}
-	r.shared = &shared{key: sh.key, kinds: sh.kinds, names: sh.names} // not the tree
+	r.shared = &shared{key: sh.key, src: src, module: sh.module, kinds: sh.kinds, names: sh.names} // not the tree
 	return sh, nil
 }
 
