@@ -13,8 +13,8 @@ var lateFields = []string{"checks", "objects", "ready", "ignore", "expects", "pr
 
 // parseEarly parses a file of kinds for what they say of a spec before it is known
 // what it needs: in, refs and facts. What comes later is most of a template, and is
-// put where CUE compiles it and does not evaluate it: into optional fields. Fields
-// that are declared but empty stand in, so that references still resolve.
+// put where CUE compiles it and does not evaluate it: under a pattern that no field
+// matches. Empty fields stand in, so that references still resolve.
 func parseEarly(name string, src any, cfg parser.Config) (*ast.File, error) {
 	file, err := parser.ParseFile(name, src, cfg)
 	if err != nil {
@@ -77,7 +77,7 @@ func isLate(f *ast.Field) bool {
 	return f.Constraint == token.ILLEGAL && slices.Contains(lateFields, labelOf(f))
 }
 
-// postpone makes late fields optional under other names, in comprehensions too.
+// postpone puts late fields aside, those in comprehensions too.
 func postpone(decls []ast.Decl, declare bool) []ast.Decl {
 	var out []ast.Decl
 	for _, d := range decls {
