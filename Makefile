@@ -31,6 +31,12 @@ lint: ## gofmt, go vet, staticcheck, go mod tidy
 fuzz: ## each fuzz target for FUZZTIME
 	test/fuzz.sh
 
+STEPS ?= 50000
+SEED ?= 0
+.PHONY: chaos
+chaos: cluster ## STEPS random steps from SEED, every kill, and a whole simulated day
+	$(GO) test -race -timeout 12h -v ./test/chaos -all -passes=2880 -steps=$(STEPS) -seed=$(SEED)
+
 .PHONY: mutate
 mutate: cluster ## break one check at a time: each must make a test fail
 	$(GO) run ./test/mutation

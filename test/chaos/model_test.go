@@ -124,7 +124,7 @@ func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructur
 			s.kept = nil
 		}
 		return ""
-	case s.want.mode != core.DriftCorrect && (s.touched || s.lost || len(s.kept) > 0):
+	case s.want.mode != core.DriftCorrect && s.meddled:
 		return "" // reported, and left alone
 	case live == nil:
 		return err.Error()
@@ -209,7 +209,7 @@ func (m *model) person(t testing.TB, s *slot, manager string, kind types.PatchTy
 	}
 	_, err := m.of(s.object(m.name, 0)).Patch(t.Context(), s.object(m.name, 0).ID.Name, kind, []byte(body), options, sub...)
 	if err == nil {
-		s.touched = true
+		s.touched, s.meddled = true, true
 	}
 	return err == nil
 }
@@ -226,6 +226,6 @@ func (m *model) foreign(t testing.TB, s *slot, value int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.theirs[uidOf(u)] = true
-	s.touched, s.lost = true, false
+	s.touched, s.meddled, s.lost = true, true, false
 	s.kept = append(s.kept, valueOf(fmt.Sprintf("v%d", value)))
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,3 +75,49 @@ func shrink(t *testing.T, steps []step, failure string) ([]step, string) {
 	}
 	return steps, failure
 }
+
+// run lets steps happen to a new world. It returns what went wrong, or nothing.
+func run(t testing.TB, steps []step) (failure string) {
+	tr := &trial{TB: t}
+	defer func() {
+		if r := recover(); r != nil && r != any(tr) {
+			panic(r)
+		}
+		failure = tr.failure
+		for _, f := range slices.Backward(tr.cleanups) {
+			f()
+		}
+	}()
+	m := newModel(tr)
+	m.seed = uint64(steps[0].N)
+	for i, s := range steps {
+		tr.at = fmt.Sprintf("step %d, %s %s %d", i+1, s.Do, m.slots[s.Slot].name, s.N)
+		if s.Do == "check" {
+			m.check(tr, s.N)
+			continue
+		}
+		for _, d := range deeds {
+			if d.name == s.Do {
+				d.do(m, tr, m.slots[s.Slot], s.N)
+			}
+		}
+	}
+	return ""
+}
+
+// A trial is a test that may fail without anybody hearing of it.
+type trial struct {
+	testing.TB
+	at       string
+	failure  string
+	cleanups []func()
+}
+
+func (t *trial) Fatalf(format string, args ...any) {
+	t.failure = t.at + ": " + fmt.Sprintf(format, args...)
+	panic(t)
+}
+func (t *trial) Fatal(args ...any)                 { t.Fatalf("%s", fmt.Sprint(args...)) }
+func (t *trial) Errorf(format string, args ...any) { t.Fatalf(format, args...) }
+func (t *trial) Error(args ...any)                 { t.Fatal(args...) }
+func (t *trial) Cleanup(f func())                  { t.cleanups = append(t.cleanups, f) }

@@ -23,7 +23,7 @@ const patience = 30 * time.Second
 // a watch takes to be back. It returns the last report.
 func (p *process) settle(t testing.TB, approve func(core.Report) bool) core.Report {
 	t.Helper()
-	wrote, end := 0, time.Now().Add(patience)
+	wrote, calm, end := 0, 0, time.Now().Add(patience)
 	for {
 		before := len(p.wire.Writes())
 		rep, err := p.pass(t)
@@ -40,10 +40,13 @@ func (p *process) settle(t testing.TB, approve func(core.Report) bool) core.Repo
 		}
 		quiet, wrong := len(p.wire.Writes()) == before, []string(nil)
 		if quiet && err == nil {
-			if wrong = p.world.judge(t, rep); len(wrong) == 0 {
-				p.stays(t)
-				return rep
-			}
+			wrong = p.world.judge(t, rep)
+		}
+		if !quiet || err != nil || len(wrong) > 0 {
+			calm = 0
+		} else if calm++; calm == 2 || p.watched == nil { // what a watch has still to tell is told by then
+			p.stays(t)
+			return rep
 		}
 		if time.Now().After(end) {
 			t.Fatalf("does not settle: %v, %v\n%s", err, wrong, describe(rep))

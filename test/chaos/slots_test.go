@@ -25,6 +25,7 @@ type slot struct {
 	want    *wish            // nil: the repo does not say it
 	broken  bool             // its spec has a problem
 	touched bool             // people have changed it since the repo last did
+	meddled bool             // people have changed it at some time
 	lost    bool             // people took our mark off it
 	kept    []map[string]any // what others hold of it, that is taken only if the spec says so
 }
@@ -43,7 +44,7 @@ func slots() []*slot {
 		{name: "a", text: config}, {name: "b", text: config}, {name: "c", text: config}, {name: "d", text: config},
 		{name: "secret", text: simple("apiVersion: v1\nkind: Secret\n", "stringData: {password: hunter2}")},
 		{name: "account", text: simple("apiVersion: v1\nkind: ServiceAccount\n", "")},
-		{name: "quota", text: simple("apiVersion: v1\nkind: ResourceQuota\n", "spec: {hard: {pods: '1000m'}}")}, // the server writes 1
+		{name: "quota", text: simple("apiVersion: v1\nkind: ResourceQuota\n", "spec: {hard: {pods: '1'}}")},
 		{name: claim, text: simple("apiVersion: v1\nkind: PersistentVolumeClaim\n", "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}")},
 		{name: frozen, text: func(name, namespace string, value int) string {
 			return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\nimmutable: true\ndata: {value: 'v%d'}", name, namespace, value)
@@ -77,13 +78,10 @@ func (s *slot) object(namespace string, value int) core.Object {
 }
 
 // stored is what the server must have of it then, but for what it writes in another
-// way than it is told: 1000m, and text that it encodes.
+// way than it is told: text that it encodes.
 func (s *slot) stored(namespace string, value int) core.Object {
 	o := s.object(namespace, value)
 	delete(o.Fields, "stringData")
-	if s.name == "quota" {
-		delete(o.Fields, "spec")
-	}
 	return o
 }
 

@@ -75,52 +75,6 @@ func invent(seed uint64, n int) []step {
 	return steps
 }
 
-// run lets steps happen to a new world. It returns what went wrong, or nothing.
-func run(t testing.TB, steps []step) (failure string) {
-	tr := &trial{TB: t}
-	defer func() {
-		if r := recover(); r != nil && r != any(tr) {
-			panic(r)
-		}
-		failure = tr.failure
-		for _, f := range slices.Backward(tr.cleanups) {
-			f()
-		}
-	}()
-	m := newModel(tr)
-	m.seed = uint64(steps[0].N)
-	for i, s := range steps {
-		tr.at = fmt.Sprintf("step %d, %s %s %d", i+1, s.Do, m.slots[s.Slot].name, s.N)
-		if s.Do == "check" {
-			m.check(tr, s.N)
-			continue
-		}
-		for _, d := range deeds {
-			if d.name == s.Do {
-				d.do(m, tr, m.slots[s.Slot], s.N)
-			}
-		}
-	}
-	return ""
-}
-
-// A trial is a test that may fail without anybody hearing of it.
-type trial struct {
-	testing.TB
-	at       string
-	failure  string
-	cleanups []func()
-}
-
-func (t *trial) Fatalf(format string, args ...any) {
-	t.failure = t.at + ": " + fmt.Sprintf(format, args...)
-	panic(t)
-}
-func (t *trial) Fatal(args ...any)                 { t.Fatalf("%s", fmt.Sprint(args...)) }
-func (t *trial) Errorf(format string, args ...any) { t.Fatalf(format, args...) }
-func (t *trial) Error(args ...any)                 { t.Fatal(args...) }
-func (t *trial) Cleanup(f func())                  { t.cleanups = append(t.cleanups, f) }
-
 // doPass runs a pass, whatever comes of it.
 func (m *model) doPass(t testing.TB, _ *slot, _ int) {
 	_, _ = m.p.pass(t)
@@ -251,7 +205,7 @@ func (m *model) doDelete(t testing.TB, s *slot, _ int) {
 	delete(m.theirs, uidOf(live))
 	m.mu.Unlock()
 	if err := m.of(s.object(m.name, 0)).Delete(t.Context(), live.GetName(), metav1.DeleteOptions{}); err == nil {
-		s.touched, s.lost, s.kept = true, false, nil
+		s.touched, s.meddled, s.lost, s.kept = true, true, false, nil
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,6 +114,23 @@ func (c *Cluster) StopAPIServer() error {
 	err := p.died()
 	p.stop()
 	return err
+}
+
+// PauseEtcd stops etcd in the middle of what it does, as a disk that hangs would,
+// until ResumeEtcd.
+func (c *Cluster) PauseEtcd() error { return c.signal(etcd, syscall.SIGSTOP) }
+
+// ResumeEtcd lets etcd go on. Again, it does nothing.
+func (c *Cluster) ResumeEtcd() error { return c.signal(etcd, syscall.SIGCONT) }
+
+func (c *Cluster) signal(name string, s os.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.running, func(p *process) bool { return p.name == name })
+	if i < 0 {
+		return fmt.Errorf("signal %s: it does not run", name)
+	}
+	return c.running[i].cmd.Process.Signal(s)
 }
 
 // StartAPIServer starts the API server again, on the port and with the data

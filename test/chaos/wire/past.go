@@ -87,6 +87,13 @@ func (p *Past) recall(q *http.Request, until int, pick func(int) int) *http.Resp
 		Header: a.header.Clone(), Body: io.NopCloser(bytes.NewReader(a.body)), Request: q}
 }
 
+func (p *Past) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.answers)
+	clear(p.events)
+}
+
 // remembered reports whether a request reads objects: /api/v1/… or /apis/group/version/….
 func remembered(q *http.Request) bool {
 	parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/")

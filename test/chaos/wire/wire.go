@@ -126,19 +126,22 @@ func (w *Wire) isLast(n int) (last, sent bool) {
 
 // commit sends a write. How it ends is noted even if the process does not live to
 // see it: it is the server that it counts for.
-func (w *Wire) commit(next http.RoundTripper, q *http.Request, n int) (answer *http.Response, err error) {
-	w.running.Add(1)
-	done := make(chan struct{})
-	go func() {
-		defer w.running.Done()
-		defer close(done)
-		if answer, err = next.RoundTrip(q.WithContext(context.WithoutCancel(q.Context()))); err == nil {
+func (w *Wire) commit(next http.RoundTripper, q *http.Request, n int) (*http.Response, error) {
+	type end struct {
+		answer *http.Response
+		err    error
+	}
+	done := make(chan end, 1)
+	w.running.Go(func() {
+		answer, err := next.RoundTrip(q.WithContext(context.WithoutCancel(q.Context())))
+		if err == nil {
 			err = w.note(n, answer)
 		}
-	}()
+		done <- end{answer, err}
+	})
 	select {
-	case <-done:
-		return answer, err
+	case e := <-done:
+		return e.answer, e.err
 	case <-q.Context().Done():
 		return nil, context.Cause(q.Context())
 	}
@@ -181,6 +184,15 @@ func (w *Wire) Requests() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reads + len(w.writes)
+}
+
+// Forget drops what was noted of writes, and what was said before: what is kept to
+// look at is not what a process holds.
+func (w *Wire) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes, w.reads, w.killAt = nil, 0, 0
+	w.past.forget()
 }
 
 // Before has do called before each write is sent, with its number from the start:
