@@ -23,6 +23,7 @@ var wantRights = func() map[string]string {
 		"namespaces":                        keep,
 		"persistentvolumes":                 keep,
 		"persistentvolumeclaims":            keep,
+		"pods":                              "list",
 		"configmaps":                        own,
 		"limitranges":                       own,
 		"resourcequotas":                    own,
@@ -83,7 +84,7 @@ func (s *seat) rules(t *testing.T) map[string]string {
 // Asked one by one, the API server says yes to the list and no to the rest.
 func TestRightsOneByOne(t *testing.T) {
 	_, daemon := install(t)
-	others := []string{"secrets", "pods", "pods/exec", "nodes/status", "nodes/proxy", "namespaces/finalize", "serviceaccounts/token", "deployments/scale.apps",
+	others := []string{"secrets", "pods/exec", "pods/log", "nodes/status", "nodes/proxy", "namespaces/finalize", "serviceaccounts/token", "deployments/scale.apps",
 		"daemonsets.apps", "jobs.batch", "clusterroles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
 		"validatingadmissionpolicies.admissionregistration.k8s.io", "customresourcedefinitions.apiextensions.k8s.io", "users", "certificatesigningrequests.certificates.k8s.io"}
 	verbs := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "bind", "escalate"}

@@ -123,6 +123,11 @@ func (w *Watched) wish(p *pass) {
 	w.memory.wishes = wishes
 }
 
+// Pods is Cluster.Pods: nobody watches pods.
+func (w *Watched) Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error) {
+	return w.c.Pods(ctx, q)
+}
+
 // poke wakes the loop, after a moment. The lock is held.
 func (w *Watched) poke() {
 	if w.poked {

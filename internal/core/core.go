@@ -326,7 +326,7 @@ type Risk int
 const (
 	RiskSafe        Risk = iota
 	RiskRestarts         // restarts pods
-	RiskDisruptive       // evicts or blocks running work: MIG, NoExecute taint, lowered quota
+	RiskDisruptive       // evicts or blocks running work: MIG, driver, NoExecute taint, quota below use
 	RiskDestructive      // deletes or replaces
 )
 
@@ -358,6 +358,32 @@ type FieldChange struct {
 	Manager   string    `json:"manager,omitempty"`   // who owns the live value
 	Operation string    `json:"operation,omitempty"` // Apply or Update
 	Since     time.Time `json:"since,omitzero"`
+	Used      string    `json:"used,omitempty"` // of a quota that is lowered: how much is in use
+}
+
+// A PodQuery asks for the pods that a change may stop. Empty fields ask for all.
+type PodQuery struct {
+	Node      string
+	Namespace string
+	Selector  any    // LabelSelector in JSON shape; nil: all pods
+	Claim     string // PersistentVolumeClaim that they mount
+	GPUs      bool   // only those that hold some
+	Taint     any    // in JSON shape: only those that do not tolerate it
+}
+
+// A Pod is a pod that has not ended.
+type Pod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	GPUs      int64  `json:"gpus,omitempty"` // GPUs, and shares and slices of such, that it holds
+}
+
+// Hits are the pods that a change stops.
+type Hits struct {
+	Pods    []Pod  `json:"pods,omitempty"` // those with the most GPUs first, not all of many
+	Total   int    `json:"total"`
+	GPUs    int64  `json:"gpus,omitempty"`    // that all of them hold
+	Unknown string `json:"unknown,omitempty"` // why it could not be told
 }
 
 // A Change is what a plan does to one object, and why.
@@ -374,6 +400,7 @@ type Change struct {
 	Fields     []FieldChange `json:"fields,omitempty"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"`
 	Stays      []Conflict    `json:"stays,omitempty"`     // see Observed.Stays
+	Hits       *Hits         `json:"hits,omitempty"`      // nil: nothing runs that it could stop
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
 	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
 	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that was seen before

@@ -41,6 +41,11 @@
 // approved. Whether something is held is no part of the hash, so an approval
 // fits the plan that asked for it.
 //
+// # What it hits
+//
+// Disrupts says which pods a change may stop, for whoever can list them; Hit makes
+// of the answer what a plan shows. It is no part of the hash: pods come and go.
+//
 // # Secrets
 //
 // Values are masked in mask.go and nowhere else, after the dry-run, by the kind

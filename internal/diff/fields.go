@@ -31,6 +31,9 @@ func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
 		if o, ok := attribute(all, l); ok {
 			f.Manager, f.Operation, f.Since = clean(o.manager), o.operation, o.since
 		}
+		if used, known := inUse(d.Live, f); known && d.ID.Kind == "ResourceQuota" && lowered(f.From, f.To) {
+			f.Used = clean(fmt.Sprint(used))
+		}
 		d.Fields = append(d.Fields, f)
 	}
 }

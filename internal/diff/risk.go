@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // riskOf says how much a change can hurt, from what it shows alone. fresh means
@@ -27,7 +28,7 @@ func riskOf(c core.Change, fresh bool) core.Risk {
 	case core.ActionUpdate, core.ActionAdopt:
 		risk := core.RiskSafe
 		for _, f := range c.Fields {
-			risk = max(risk, fieldRisk(c.ID, f))
+			risk = max(risk, fieldRisk(c, f))
 		}
 		return risk
 	}
@@ -35,20 +36,20 @@ func riskOf(c core.Change, fresh bool) core.Risk {
 }
 
 // fieldRisk is the risk of changing one field of a live object.
-func fieldRisk(id core.ObjectID, f core.FieldChange) core.Risk {
-	switch id.Kind {
+func fieldRisk(c core.Change, f core.FieldChange) core.Risk {
+	switch c.ID.Kind {
 	case "Node":
 		return nodeRisk(f)
 	case "ResourceQuota":
-		if within(f.Path, ".spec.hard") && lowered(f) {
-			return core.RiskDisruptive
+		if used, known := inUse(c.Live, f); within(f.Path, ".spec.hard") && lowered(f.From, f.To) && (!known || lowered(used, f.To)) {
+			return core.RiskDisruptive // nothing that is lost can start again
 		}
 	case "NetworkPolicy":
 		if within(f.Path, ".spec") {
 			return core.RiskDisruptive
 		}
 	case "ClusterPolicy", "NVIDIADriver": // nvidia.com: reloads the driver under running jobs
-		if strings.HasPrefix(f.Path, ".spec.driver") || id.Kind == "NVIDIADriver" && within(f.Path, ".spec") {
+		if strings.HasPrefix(f.Path, ".spec.driver") || c.ID.Kind == "NVIDIADriver" && within(f.Path, ".spec") {
 			return core.RiskDisruptive
 		}
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
@@ -66,21 +67,43 @@ func fieldRisk(id core.ObjectID, f core.FieldChange) core.Risk {
 // and a new MIG or device plugin layout takes GPUs away from what uses them.
 func nodeRisk(f core.FieldChange) core.Risk {
 	switch {
-	case within(f.Path, ".spec.taints") && f.To != nil && strings.Contains(f.Path, "effect=NoExecute"),
-		f.Path == `.metadata.labels["nvidia.com/mig.config"]`,
-		f.Path == `.metadata.labels["nvidia.com/device-plugin.config"]`:
+	case evicts(f), reconfigures[f.Path]:
 		return core.RiskDisruptive
 	}
 	return core.RiskSafe
 }
 
-// lowered reports whether a quantity becomes smaller.
-func lowered(f core.FieldChange) bool {
-	if f.From == nil || f.To == nil {
+// reconfigures are the labels of a Node that the GPU operator acts on: a MIG
+// layout, a way of sharing, whether there is a driver, and what for.
+var reconfigures = map[string]bool{
+	`.metadata.labels["nvidia.com/mig.config"]`:           true,
+	`.metadata.labels["nvidia.com/device-plugin.config"]`: true,
+	`.metadata.labels["nvidia.com/gpu.deploy.driver"]`:    true,
+	`.metadata.labels["nvidia.com/gpu.workload.config"]`:  true,
+}
+
+// evicts reports whether a field is a taint that comes and drives pods away.
+func evicts(f core.FieldChange) bool {
+	return within(f.Path, ".spec.taints") && f.To != nil && strings.Contains(f.Path, "effect=NoExecute")
+}
+
+// inUse is how much of what a quota bounds is used now.
+func inUse(live map[string]any, f core.FieldChange) (any, bool) {
+	path, err := objpath.Parse(f.Path)
+	if err != nil || len(path) != 3 || path[1].Field != "hard" {
+		return nil, false
+	}
+	return objpath.Path{{Field: "status"}, {Field: "used"}, path[2]}.Get(live)
+}
+
+// lowered reports whether a quantity becomes smaller. One that comes anew bounds
+// what was free; one that goes frees it.
+func lowered(before, after any) bool {
+	if before == nil || after == nil {
 		return false
 	}
-	from, errFrom := resource.ParseQuantity(fmt.Sprint(f.From))
-	to, errTo := resource.ParseQuantity(fmt.Sprint(f.To))
+	from, errFrom := resource.ParseQuantity(fmt.Sprint(before))
+	to, errTo := resource.ParseQuantity(fmt.Sprint(after))
 	if errFrom != nil || errTo != nil {
 		return true // cannot be told (a value that is not shown): assume the worse
 	}

@@ -117,6 +117,11 @@ func splitFields(c core.Change, is map[string]any, changed []string) (caused, dr
 	one.Fields, other.Fields = mine, others
 	one.Conflicts, other.Stays = nil, nil // what is taken back belongs with the drift
 	one.Risk, other.Risk = riskOf(one, false), riskOf(other, false)
+	for _, part := range []*core.Change{&one, &other} {
+		if part.Risk < core.RiskRestarts {
+			part.Hits = nil
+		}
+	}
 	return unattributed(one), &other
 }
 

@@ -76,6 +76,8 @@ func (h *house) ObserveToApply(ctx context.Context, want core.Rendering) (core.O
 	return h.Observe(ctx, want)
 }
 
+func (h *house) Pods(context.Context, core.PodQuery) ([]core.Pod, error) { return nil, nil }
+
 func (h *house) Apply(context.Context, core.Plan) (core.Result, error) {
 	h.say("apply")
 	return core.Result{}, nil

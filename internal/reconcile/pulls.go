@@ -155,6 +155,9 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 		return err
 	}
 	plan := diff.Make(proposal.Tree.Revision, seen, p.Reconciler.options(want, nil))
+	if err := p.Reconciler.nameHits(ctx, plan.Changes); err != nil {
+		return err
+	}
 	caused, drift := diff.Split(plan, before, want)
 	text.Plan, text.Drift = &caused, &drift
 	return nil

@@ -68,6 +68,9 @@ type Cluster interface {
 	// A plan made of either has the same hash, unless something that it creates
 	// would be refused.
 	ObserveToApply(ctx context.Context, want core.Rendering) (core.Observation, error)
+
+	// Pods lists the pods that a change may stop.
+	Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error)
 }
 
 // Applier makes a plan true.
@@ -204,6 +207,9 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	plan := diff.Make(tree.Revision, seen, r.options(want, untrusted))
 	plan.Changes = v.drifts.Settled(plan.Changes)
 	v.drifts.Explain(plan.Changes)
+	if err := r.nameHits(ctx, plan.Changes); err != nil {
+		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
+	}
 	caused, drifted := diff.Split(plan, v.drifts.Temper(before), tempered)
 	plan.Before, plan.After = before, want
 	v.drifts.See(caused, drifted)

@@ -55,6 +55,8 @@ func (r *repo) ObserveToApply(ctx context.Context, want core.Rendering) (core.Ob
 	return r.Observe(ctx, want)
 }
 
+func (r *repo) Pods(context.Context, core.PodQuery) ([]core.Pod, error) { return nil, nil }
+
 func (r *repo) Apply(context.Context, core.Plan) (core.Result, error) { return core.Result{}, nil }
 
 func (r *repo) Report(_ context.Context, rep core.Report) error { r.faults = rep.Errors; return nil }

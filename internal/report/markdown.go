@@ -212,6 +212,14 @@ func attention(plan core.Plan) []string {
 		if c.Reason != "" {
 			row += "; " + prose(short(c.Reason, noteWidth))
 		}
+		if s := hits(c); s != "" {
+			row += "; " + prose(s)
+		}
+		for _, f := range c.Fields {
+			if s := inUse(f); s != "" {
+				row += "; " + code(short(f.Path, nameWidth)) + s
+			}
+		}
 		rows = append(rows, row+"\n")
 	}
 	return rows
@@ -267,6 +275,7 @@ func changeDiff(c core.Change) string {
 	}
 	for _, f := range c.Fields {
 		title := oneLine(short(f.Path, 2*nameWidth))
+		title += inUse(f)
 		if o := owner(f, Style{}); o != "" {
 			title += "   (" + o + ")"
 		}

@@ -70,7 +70,7 @@ func (p *printer) detailed(c core.Change) bool {
 	if c.Action == core.ActionCreate && !p.Verbose {
 		return false
 	}
-	return c.Reason != "" || c.Unchecked != "" || len(c.Fields)+len(c.Stays) > 0
+	return c.Reason != "" || c.Unchecked != "" || len(c.Fields)+len(c.Stays) > 0 || c.Hits != nil
 }
 
 // DriftText writes drift for a terminal: what left the declared state, how, and
@@ -157,6 +157,9 @@ func (p *printer) notes(c core.Change) {
 	if c.Reason != "" {
 		p.line("    %s", oneLine(c.Reason))
 	}
+	if s := hits(c); s != "" {
+		p.line("    %s", p.paint(warned, s))
+	}
 	if c.Later != "" {
 		p.line("    %s", p.paint(warned, oneLine(c.Later)))
 	}
@@ -192,7 +195,7 @@ func (p *printer) fields(c core.Change, show func(core.FieldChange) string) {
 			by = "   " + p.paint(dim, "("+o+")")
 		}
 		if !multiline(f) {
-			p.line("    %s: %s%s", path, show(f), by)
+			p.line("    %s: %s%s%s", path, show(f), inUse(f), by)
 			continue
 		}
 		p.line("    %s:%s", path, by)

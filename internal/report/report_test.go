@@ -60,8 +60,9 @@ func samplePlan() core.Plan {
 		{ID: core.ObjectID{Kind: "Node", Name: "gpu-01"}, Spec: node, Pos: nodeAt, Action: core.ActionAdopt, Class: core.DriftUnowned},
 		{ID: core.ObjectID{Kind: "ResourceQuota", Namespace: "vision", Name: "h100"}, Spec: pool, Pos: poolAt, Action: core.ActionUpdate,
 			Class: core.DriftEdited, Risk: core.RiskDisruptive, Force: true,
+			Hits:      &core.Hits{Total: 7, GPUs: 24, Pods: []core.Pod{{Namespace: "vision", Name: "train-0", GPUs: 16}, {Namespace: "vision", Name: "web"}}},
 			Conflicts: []core.Conflict{{Path: gpu, Manager: "kubectl-edit", Operation: "Update", Since: now.Add(-3 * time.Minute)}},
-			Fields:    []core.FieldChange{{Path: gpu, From: "16", To: "8", Manager: "kubectl-edit", Operation: "Update", Since: now.Add(-3 * time.Minute)}}},
+			Fields:    []core.FieldChange{{Path: gpu, From: "16", To: "8", Used: "12", Manager: "kubectl-edit", Operation: "Update", Since: now.Add(-3 * time.Minute)}}},
 		{ID: core.ObjectID{Kind: "ConfigMap", Namespace: "mlflow", Name: "config"}, Spec: tool, Pos: toolAt, Action: core.ActionUpdate, Class: core.DriftEdited,
 			Fields: []core.FieldChange{
 				{Path: `.data["config.yaml"]`, From: "a: 1\nb: 2\nc: 3\nd: 4\n", To: "a: 1\nb: 3\nc: 3\nd: 4\n"},
@@ -78,6 +79,7 @@ func samplePlan() core.Plan {
 		{ID: core.ObjectID{Kind: "PersistentVolume", Name: "old"}, Action: core.ActionHold, Wanted: core.ActionDelete, Class: core.DriftOrphan,
 			Risk: core.RiskDestructive, Reason: "nothing renders it any more; deleting a PersistentVolume needs an approval: what is in it goes with it", Approvable: true},
 		{ID: core.ObjectID{Kind: "Service", Namespace: "old", Name: "web"}, Action: core.ActionDelete, Class: core.DriftOrphan, Risk: core.RiskDestructive,
+			Hits:   &core.Hits{Unknown: "pods cannot be listed: it is forbidden"},
 			Reason: "nothing renders it any more"},
 		{ID: core.ObjectID{Kind: "Node", Name: "gpu-09"}, Action: core.ActionRelease, Class: core.DriftOrphan, Reason: "nothing renders it any more; the Node stays"},
 		{ID: core.ObjectID{Kind: "Node", Name: "gpu-02"}, Spec: node, Pos: nodeAt, Action: core.ActionObserve, Class: core.DriftHardware,

@@ -149,6 +149,40 @@ func stays(c core.Conflict, s Style) string {
 	return fmt.Sprintf("%s: not removed, also owned by %s", oneLine(short(c.Path, 2*valueWidth)), who)
 }
 
+// hits names the pods that a change hits: "hits 3 pods that hold 24 GPUs: …".
+func hits(c core.Change) string {
+	switch {
+	case c.Hits == nil:
+		return ""
+	case c.Hits.Unknown != "":
+		return "which pods it hits is not known: " + oneLine(short(c.Hits.Unknown, noteWidth))
+	}
+	text := "hits " + plural(c.Hits.Total, "pod")
+	if c.Hits.GPUs > 0 {
+		text += fmt.Sprintf(" (%s)", plural(int(c.Hits.GPUs), "GPU"))
+	}
+	var names []string
+	for _, pod := range c.Hits.Pods {
+		name := oneLine(short(pod.Namespace+"/"+pod.Name, nameWidth))
+		if pod.GPUs > 0 {
+			name += fmt.Sprintf(" (%s)", plural(int(pod.GPUs), "GPU"))
+		}
+		names = append(names, name)
+	}
+	if more := c.Hits.Total - len(c.Hits.Pods); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return text + ": " + strings.Join(names, ", ")
+}
+
+// inUse says how much of a lowered quota is used now: " (6 in use)".
+func inUse(f core.FieldChange) string {
+	if f.Used == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s in use)", oneLine(short(f.Used, 40)))
+}
+
 // mode says how drift of a spec is met, where that is not the default.
 func mode(m core.DriftMode) string {
 	switch m {

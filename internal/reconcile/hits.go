@@ -1,0 +1,39 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/diff"
+)
+
+// maxQueries bounds how many changes of a plan are asked about; a plan that stops
+// more than that says so.
+const maxQueries = 50
+
+// nameHits writes into changes which pods they stop. The cluster is asked only
+// about those that may stop some. What it does not tell is told, and holds
+// nothing up.
+func (r *Reconciler) nameHits(ctx context.Context, changes []core.Change) error {
+	asked := 0
+	for i := range changes {
+		query, ok := diff.Disrupts(changes[i])
+		if !ok {
+			continue
+		}
+		if asked++; asked > maxQueries {
+			changes[i].Hits = &core.Hits{Unknown: fmt.Sprintf("the plan hits pods in more than %d ways", maxQueries)}
+			continue
+		}
+		pods, err := r.Cluster.Pods(ctx, query)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		changes[i].Hits = diff.Hit(pods)
+		if err != nil {
+			changes[i].Hits = &core.Hits{Unknown: "pods cannot be listed: " + err.Error()}
+		}
+	}
+	return nil
+}
