@@ -50,7 +50,7 @@ func (c *Cluster) Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error)
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item, &pod); err != nil {
 				return nil, fmt.Errorf("read a pod: %w", err)
 			}
-			if n := gpus(pod.Spec); concerns(q, pod.Spec, n) {
+			if n := gpus(pod.Spec); concerns(q, pod, n) {
 				pods = append(pods, core.Pod{Namespace: pod.Namespace, Name: pod.Name, GPUs: n})
 			}
 		}
@@ -90,17 +90,29 @@ func podList(q core.PodQuery) (metav1.ListOptions, error) {
 }
 
 // concerns reports whether a pod is one that was asked for, of those listed.
-func concerns(q core.PodQuery, pod corev1.PodSpec, gpus int64) bool {
+func concerns(q core.PodQuery, pod corev1.Pod, gpus int64) bool {
+	runs := func(r metav1.OwnerReference) bool { return isRunBy(r, pod, q.Owner) }
 	mounts := func(v corev1.Volume) bool {
 		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == q.Claim
 	}
 	switch {
-	case q.Claim != "" && !slices.ContainsFunc(pod.Volumes, mounts):
+	case q.Owner != core.ObjectID{} && !slices.ContainsFunc(pod.OwnerReferences, runs),
+		q.Claim != "" && !slices.ContainsFunc(pod.Spec.Volumes, mounts):
 		return false
 	case q.Taint != nil:
-		return !tolerates(pod, q.Taint)
+		return !tolerates(pod.Spec, q.Taint)
 	}
 	return !q.GPUs || gpus > 0
+}
+
+// isRunBy reports whether a reference of a pod is to a workload, or to the
+// ReplicaSet that a Deployment makes.
+func isRunBy(r metav1.OwnerReference, pod corev1.Pod, workload core.ObjectID) bool {
+	group, _, _ := strings.Cut(r.APIVersion, "/")
+	if workload.Kind == "Deployment" && r.Kind == "ReplicaSet" {
+		return r.Name == workload.Name+"-"+pod.Labels["pod-template-hash"]
+	}
+	return r.Kind == workload.Kind && r.Name == workload.Name && group == workload.Group
 }
 
 // tolerates reports whether a taint lets a pod stay for good.

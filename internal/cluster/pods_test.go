@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,15 @@ func TestPods(t *testing.T) {
 	if _, err := pods.Patch(t.Context(), "ended", "application/merge-patch+json", []byte(`{"status":{"phase":"Succeeded"}}`), metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
+	owner := `{"metadata":{"labels":{"pod-template-hash":"abc"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"%s","name":"%s","uid":"1"}]}}`
+	for name, by := range map[string][]any{"later": {"ReplicaSet", "web-abc"}, "train": {"StatefulSet", "train"}, "other": {"ReplicaSet", "web-x-abc"}} {
+		if err := edit(pods, name, fmt.Sprintf(owner, by...))(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(kind, name string) core.ObjectID {
+		return core.ObjectID{Group: "apps", Kind: kind, Namespace: ns, Name: name}
+	}
 	zone := map[string]any{"key": "zone", "value": "x", "effect": "NoExecute"}
 	selects := func(app string) any { return map[string]any{"matchLabels": map[string]any{"app": app}} }
 	for _, tt := range []struct {
@@ -46,6 +56,8 @@ func TestPods(t *testing.T) {
 		{"driven from a node", core.PodQuery{Node: "pods-1", GPUs: true, Taint: zone}, []core.Pod{{Namespace: ns, Name: "later"}, {Namespace: ns, Name: "train", GPUs: 6}}},
 		{"selected", core.PodQuery{Namespace: ns, Selector: selects("later")}, []core.Pod{{Namespace: ns, Name: "later"}}},
 		{"with a claim", core.PodQuery{Namespace: ns, Claim: "home"}, []core.Pod{{Namespace: ns, Name: "other", GPUs: 8}}},
+		{"of a Deployment", core.PodQuery{Namespace: ns, Owner: run("Deployment", "web")}, []core.Pod{{Namespace: ns, Name: "later"}}},
+		{"of a StatefulSet", core.PodQuery{Namespace: ns, Owner: run("StatefulSet", "train")}, []core.Pod{{Namespace: ns, Name: "train", GPUs: 6}}},
 		{"of nobody", core.PodQuery{Namespace: ns, Selector: selects("nobody")}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

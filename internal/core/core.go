@@ -365,10 +365,11 @@ type FieldChange struct {
 type PodQuery struct {
 	Node      string
 	Namespace string
-	Selector  any    // LabelSelector in JSON shape; nil: all pods
-	Claim     string // PersistentVolumeClaim that they mount
-	GPUs      bool   // only those that hold some
-	Taint     any    // in JSON shape: only those that do not tolerate it
+	Selector  any      // LabelSelector in JSON shape; nil: all pods
+	Owner     ObjectID // workload that runs them; zero: any
+	Claim     string   // PersistentVolumeClaim that they mount
+	GPUs      bool     // only those that hold some
+	Taint     any      // in JSON shape: only those that do not tolerate it
 }
 
 // A Pod is a pod that has not ended.

@@ -28,7 +28,11 @@ func Disrupts(c core.Change) (core.PodQuery, bool) {
 	case "ClusterPolicy", "NVIDIADriver":
 		return core.PodQuery{GPUs: true}, c.ID.Group == "nvidia.com"
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job":
-		return selected(c, object, "selector")
+		q, ok := selected(c, object, "selector")
+		if !ok { // of what goes, nothing but the metadata was read
+			q = core.PodQuery{Namespace: c.ID.Namespace, Owner: c.ID}
+		}
+		return q, c.ID.Namespace != ""
 	case "NetworkPolicy":
 		return selected(c, object, "podSelector")
 	case "Namespace":
@@ -46,8 +50,7 @@ func Disrupts(c core.Change) (core.PodQuery, bool) {
 	return core.PodQuery{}, false
 }
 
-// selected asks for the pods of a namespace that a field of spec selects. Without
-// it, as where only the metadata of an object was read, nothing can be told.
+// selected asks for the pods of a namespace that a field of spec selects.
 func selected(c core.Change, object map[string]any, field string) (core.PodQuery, bool) {
 	selector, ok := objpath.Path{{Field: "spec"}, {Field: field}}.Get(object)
 	return core.PodQuery{Namespace: c.ID.Namespace, Selector: selector}, ok && c.ID.Namespace != ""
