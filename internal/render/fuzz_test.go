@@ -61,6 +61,7 @@ func TestHostileFiles(t *testing.T) {
 		{"binary", "x.yaml", envelope + "spec: {size: !!binary aGVsbG8=}", "spec.size"},
 		{"not a number", "x.yaml", envelope + "spec: {size: .nan}", ""},
 		{"escapes", "x.yaml", envelope + "spec: {size: 1, \"\\e[31mred\\e[0m\\n\": 1}", "not allowed"},
+		{"line ends of old", "x.yaml", "\r\r\r⨲", "neither LF nor CR LF"},
 		{"nul", "x.yaml", "a: \x00", "not valid YAML"},
 		{"odd key", "x.yaml", envelope + "spec: {? [1, 2] : 3}", "x.yaml"},
 	}

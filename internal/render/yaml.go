@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 
 // readYAML returns the documents of a YAML file. Empty ones are left out.
 func readYAML(name string, src []byte) ([]*document, []core.Problem) {
-	file, err := yaml.Extract(name, src)
+	file, err := extractYAML(name, src)
 	if err != nil {
 		return nil, []core.Problem{yamlProblem(name, src, err)}
 	}
@@ -32,6 +33,17 @@ func readYAML(name string, src []byte) ([]*document, []core.Problem) {
 		}
 	}
 	return docs, problems
+}
+
+// extractYAML is yaml.Extract, whose decoder panics where it counts lines otherwise
+// than its parser: after a carriage return alone, for one (cuelang.org/go v0.17.1).
+func extractYAML(name string, src []byte) (file *ast.File, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("cannot be read (%v); look for line ends that are neither LF nor CR LF", cause)
+		}
+	}()
+	return yaml.Extract(name, src)
 }
 
 // topValues undoes what yaml.Extract does: a mapping became declarations, and
