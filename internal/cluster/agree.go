@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	smdvalue "sigs.k8s.io/structured-merge-diff/v6/value"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -113,7 +112,9 @@ func (a agreement) values(set *fieldpath.Set, want, live any, name string) bool 
 }
 
 // lists compares lists whose items are told apart by keys or by value. Others'
-// items among ours are a doubt: what the order would be is for the server to say.
+// items among ours are a doubt: what the order would be is for the server to say. An
+// item is held against the one at its place, all fields of its key that it says
+// included; those that it leaves out are defaults, or they would be in the set.
 func (a agreement) lists(set *fieldpath.Set, want, live []any) bool {
 	if len(want) != len(live) || len(want) != elements(set) {
 		return false
@@ -128,8 +129,6 @@ func (a agreement) lists(set *fieldpath.Set, want, live []any) bool {
 		seen++
 		inner, detailed := set.Children.Get(pe)
 		switch {
-		case pe.Key != nil && !fits(want[i], live[i], *pe.Key):
-			agree = false
 		case detailed:
 			agree = a.values(inner, want[i], live[i], "")
 		default:
@@ -155,20 +154,6 @@ func elements(set *fieldpath.Set) int {
 		}
 	})
 	return n
-}
-
-// fits reports whether an item of a manifest can have the key of the live one at
-// its place. What it leaves out of the key is a default: had it been said, it would
-// be in the set, and be missed.
-func fits(want, live any, key smdvalue.FieldList) bool {
-	w, ok := want.(map[string]any)
-	l, _ := live.(map[string]any)
-	for _, k := range key {
-		if v, said := w[k.Name]; said && fmt.Sprint(v) != fmt.Sprint(l[k.Name]) {
-			return false
-		}
-	}
-	return ok
 }
 
 // equal compares what is owned as one value, which has a name in the map parent.

@@ -75,6 +75,8 @@ func TestRestartAsksOnlyInDoubt(t *testing.T) {
 		{name: "field edited", before: workload, change: patch(`{"metadata":{"labels":{"keep":"no"}}}`, "kubectl"), asked: true},
 		{name: "item edited", before: workload, change: patch(`{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"example/side:2"}]}}}}`, "kubectl"), asked: true},
 		{name: "item added by others", before: workload, change: patch(`{"spec":{"template":{"spec":{"containers":[{"name":"spy","image":"example/spy:1"}]}}}}`, "kubectl"), asked: true},
+		{name: "item added at the end", before: workload, change: patch(`{"spec":{"template":{"spec":{"$setElementOrder/containers":[{"name":"main"},{"name":"side"},{"name":"spy"}],`+
+			`"containers":[{"name":"spy","image":"example/spy:1"}]}}}}`, "kubectl"), asked: true},
 		{name: "taken by another tool", before: quota, change: force(strings.Replace(quota, `"10"`, `"11"`, 1)), asked: true},
 		{name: "mark removed", before: workload, change: patch(`{"metadata":{"annotations":{"prumo.dev/id":null}}}`, "kubectl"), asked: true},
 		{name: "written in our name", before: workload, change: patch(`{"metadata":{"annotations":{"webhook.example/was-here":"x"}}}`, core.FieldManager), asked: true},
