@@ -15,21 +15,25 @@ import (
 
 const (
 	tries      = 4                      // in all, for what may pass by itself
+	patience   = 5 * time.Second        // no other try after that: a webhook that times out takes up to 30 s each
 	firstDelay = 100 * time.Millisecond // before the second try; then four times as long each
 	firstPoll  = 50 * time.Millisecond
 	lastPoll   = 2 * time.Second
 )
 
 // retry does again what failed for a reason that may pass. All that is retried
-// is idempotent: server-side apply, reads, and deletes bound to a uid.
+// is idempotent: server-side apply, reads, and deletes bound to a uid. The client
+// has waited already where the server said how long in a header; what it says in
+// its answer alone is waited for here.
 func retry(ctx context.Context, do func() error) error {
-	delay := firstDelay
+	delay, begin := firstDelay, time.Now()
 	for try := 1; ; try++ {
 		err := do()
-		if err == nil || try == tries || !passing(err) {
+		if err == nil || try == tries || !passing(err) || time.Since(begin) > patience {
 			return err
 		}
-		if sleep(ctx, delay/2+rand.N(delay)) != nil {
+		seconds, _ := apierrors.SuggestsClientDelay(err)
+		if sleep(ctx, max(delay/2+rand.N(delay), min(time.Duration(seconds)*time.Second, patience))) != nil {
 			return err
 		}
 		delay *= 4

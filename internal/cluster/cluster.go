@@ -24,6 +24,11 @@ const (
 	// connections and never answers is a fault, not a hang.
 	requestTimeout = 30 * time.Second
 
+	// writeTimeout bounds one write. The server gives up after a minute by itself,
+	// and may take half of that for one webhook alone: whoever gave up before would
+	// take the fault of an object for the server's.
+	writeTimeout = 65 * time.Second
+
 	// pageSize bounds the size of one answer to a list.
 	pageSize = 1000
 )

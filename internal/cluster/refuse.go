@@ -56,7 +56,8 @@ func Refusal(err error, id core.ObjectID) (string, bool) {
 		return fmt.Sprintf("namespace %s is terminating", id.Namespace), true
 	case id.Group == "" && id.Kind == "Secret":
 		return secretReason(s), true
-	case s.Code == http.StatusForbidden, s.Code == http.StatusInternalServerError && isWebhook(s.Message):
+	case s.Code == http.StatusForbidden, s.Code == http.StatusInternalServerError && isWebhook(s.Message),
+		strings.HasPrefix(s.Message, "admission webhook "): // which may answer with any code
 		return "refused by admission: " + line(s.Message), true
 	case s.Code == http.StatusNotFound && s.Details != nil && s.Details.Kind == "namespaces":
 		return fmt.Sprintf("namespace %s does not exist and nothing in the repo creates it", s.Details.Name), true

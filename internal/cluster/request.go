@@ -109,7 +109,7 @@ func (c *Cluster) patch(ctx context.Context, like map[string]any, kind types.Pat
 	if isDocument(like) {
 		return nil, refusal("names that begin with " + documentPrefix + " are kept for what Prumo itself remembers: choose another")
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	r, err := c.resource(ctx, like)
 	if err != nil {
@@ -162,7 +162,7 @@ func (c *Cluster) Delete(ctx context.Context, live map[string]any) error {
 	if isNode(live) || isDocument(live) || uid == "" || version == "" {
 		return refusal("not deleted: it is a Node, what Prumo remembers, or was not read live")
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	r, err := c.resource(ctx, live)
 	if err != nil {
