@@ -444,7 +444,8 @@ func TestWatchedRest(t *testing.T) {
 	look(resting)
 	w.drain(t)
 	for i := range 5 {
-		w.patch(t, ns, "a", fmt.Sprintf(`{"data":{"key":"again %d"}}`, i))
+		// Also what is still ours, so that its digest changes each time.
+		w.patch(t, ns, "a", fmt.Sprintf(`{"data":{"key":"again %d"},"metadata":{"annotations":{"prumo.dev/spec":"%[1]d"}}}`, i))
 	}
 	select {
 	case <-w.view.Wake():
