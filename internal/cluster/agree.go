@@ -86,8 +86,9 @@ func (a agreement) maps(set *fieldpath.Set, want, live map[string]any, parent st
 		l, exists := live[name]
 		inner, detailed := set.Children.Get(pe)
 		switch {
-		case !exists:
+		case !exists && !((v == "" || isEmpty(v)) && set.Members.Has(pe)):
 			return false
+		case !exists: // the server keeps an empty value as none; were it removed, it would not be ours
 		case detailed && !a.values(inner, v, l, name):
 			return false
 		case !detailed && (!set.Members.Has(pe) || !a.equal(v, l, parent, name)):

@@ -69,6 +69,10 @@ func TestRestartAsksOnlyInDoubt(t *testing.T) {
 		{name: "a workload", before: workload},
 		{name: "a quota", before: quota},
 		{name: "a service", before: service},
+		{name: "an empty value",
+			before: "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: thing, namespace: NS}\nspec: {podSelector: {}, ingress: [], policyTypes: [Ingress]}"},
+		{name: "an empty value removed", asked: true, change: patch(`{"data":{"a":null}}`, "kubectl"), old: ", b: x", new: "",
+			before: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: thing, namespace: NS}\ndata: {a: \"\", b: x}"},
 		{name: "others beside us", before: workload, change: patch(`{"metadata":{"labels":{"theirs":"x"}},"spec":{"paused":true}}`, "kubectl")},
 		{name: "others say the same", before: service, change: force(service)},
 

@@ -118,6 +118,9 @@ func keepLastGood(want, before core.Rendering) core.Rendering {
 	declared := declared(want)
 	blocked := make(map[core.SpecID]bool)
 	var unreadable []string // files and folders; "" for the whole tree
+	if len(want.Specs) == 0 {
+		unreadable = []string{""} // what all specs share is wrong, such as site.cue or a kind
+	}
 	for _, p := range want.Problems {
 		if p.Spec == (core.SpecID{}) {
 			unreadable = append(unreadable, p.Pos.File)

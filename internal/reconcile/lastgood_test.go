@@ -54,6 +54,9 @@ func TestKeepLastGood(t *testing.T) {
 			Objects:  []core.Object{object("a", "a.yaml", "new")},
 			Problems: []core.Problem{{Pos: core.Pos{File: "d"}}},
 		}, map[string]string{"a": "new", "deep": "old"}},
+		{"a file that all specs share keeps everything", core.Rendering{
+			Problems: []core.Problem{{Pos: core.Pos{File: "site.cue", Line: 3}}},
+		}, map[string]string{"a": "old", "b": "old", "c": "old", "gone": "old", "deep": "old"}},
 		{"a tree that cannot be read at all keeps everything", core.Rendering{
 			Problems: []core.Problem{{}},
 		}, map[string]string{"a": "old", "b": "old", "c": "old", "gone": "old", "deep": "old"}},
