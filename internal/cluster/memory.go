@@ -139,9 +139,13 @@ func (m *memory) applied(manifest, after map[string]any) {
 func (m *memory) verdict(o core.Object, live map[string]any, d digest) *verdict {
 	return &verdict{
 		fields: o.Fields, ignore: o.Ignore, wants: fieldsDigest(o), spec: o.Spec, live: d, brief: brief(live),
-		until: time.Now().Add(between(m.every)),
+		until: m.due(),
 	}
 }
+
+// due is when what is learned now is verified: about every, in batches, so that most
+// passes have nothing to verify.
+func (m *memory) due() time.Time { return time.Now().Add(between(m.every)).Truncate(m.every / 32) }
 
 func (m *memory) add(id core.ObjectID, v *verdict) {
 	all := slices.DeleteFunc(m.verdicts[id], func(old *verdict) bool { return old.spec == v.spec && old.wants == v.wants })

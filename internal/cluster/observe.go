@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -70,6 +71,9 @@ type pass struct {
 	known    map[core.ObjectID]core.Observed  // need not be asked about
 	expected map[core.ObjectID]map[string]any // what is live of what is expected; nil: does not exist
 	cached   map[core.ObjectID]bool           // live is what a watch said
+	inSync   int                              // so many objects need no look
+	told     int                              // of so many of what is expected a watch told
+	due      time.Time                        // when the first of them is verified
 	failed   map[core.ObjectID]bool           // could not be applied the last time
 }
 

@@ -139,6 +139,7 @@ func (w *Watched) recollect(p *pass) ([]resource, error) {
 	}
 	for _, o := range p.r.Expects {
 		if t := w.watches[watchKey{kindOf(o), scopeAll}]; t != nil && t.listens() {
+			p.told++
 			p.expected[o.ID] = nil
 			if r := t.records[o.ID]; r != nil {
 				p.expected[o.ID] = r.full
@@ -169,6 +170,10 @@ func (w *Watched) recallOne(p *pass, o core.Object, r *record, budget *int) {
 		p.live[o.ID], p.cached[o.ID] = r.full, true
 		return
 	case v.outcome == nil:
+		if p.inSync == 0 || v.until.Before(p.due) {
+			p.due = v.until
+		}
+		p.inSync++
 		r.full, r.seen = nil, false
 		p.known[o.ID] = core.Observed{Object: o, Spec: p.specs[o.Spec], Live: v.brief, Predicted: v.brief, Ours: true}
 	default:

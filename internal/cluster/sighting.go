@@ -50,6 +50,7 @@ func (t *watch) look(u *unstructured.Unstructured) *sighting {
 
 // put takes in one object as it is now. The lock is held.
 func (t *watch) put(obj any) {
+	t.w.events++
 	s, ok := obj.(*sighting)
 	switch {
 	case t.key.scope == scopeKinds:

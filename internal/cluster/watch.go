@@ -127,6 +127,7 @@ func (t *watch) told(ctx context.Context, err error) {
 	if apierrors.IsNotFound(err) {
 		t.w.renewed = true // its kind is gone
 	}
+	t.w.events++
 	t.err = err
 	t.w.changed.Broadcast()
 }
@@ -159,6 +160,7 @@ func (t *watch) Update(obj any) error { return t.Add(obj) }
 func (t *watch) Delete(obj any) error {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
+	t.w.events++
 	if t.key.scope == scopeKinds {
 		t.w.kindsChanged()
 	} else if u, ok := obj.(*unstructured.Unstructured); ok {
@@ -177,6 +179,7 @@ func (t *watch) Replace(list []any, _ string) error {
 	}
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
+	t.w.events++
 	old := t.records
 	t.records = make(map[core.ObjectID]*record, len(list))
 	for _, obj := range list {

@@ -48,6 +48,8 @@ type Watched struct {
 	resting  map[core.ObjectID]bool // others fight over them: what happens to them wakes nobody
 	poked    bool                   // a wake is under way
 	renewed  bool                   // what is served may have changed
+	events   uint64                 // of the watches, and of what was applied; counts
+	still    *still                 // nil: something moves
 	later    *time.Timer
 	lagging  time.Time // until when a new kind may appear
 	nextScan time.Time // when all kinds are searched again for what is ours
@@ -74,21 +76,24 @@ func (w *Watched) Wait() { w.running.Wait() }
 // Observe is Cluster.Observe from memory: the server is asked only about what
 // changed since it was last asked, and what is new.
 func (w *Watched) Observe(ctx context.Context, r core.Rendering) (core.Observation, error) {
-	return w.observe(ctx, newPass(w.c, r))
+	return w.observe(ctx, r, false)
 }
 
 // ObserveToApply is Cluster.ObserveToApply from memory. What could not be applied
 // the last time is asked about.
 func (w *Watched) ObserveToApply(ctx context.Context, r core.Rendering) (core.Observation, error) {
-	p := newPass(w.c, r)
-	p.toApply = true
-	return w.observe(ctx, p)
+	return w.observe(ctx, r, true)
 }
 
-func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error) {
+func (w *Watched) observe(ctx context.Context, r core.Rendering, toApply bool) (core.Observation, error) {
 	w.passing.Lock()
 	defer w.passing.Unlock()
-	w.wish(p)
+	if seen, ok := w.unchanged(r, toApply); ok {
+		return seen, nil
+	}
+	p := newPass(w.c, r)
+	p.toApply = toApply
+	events := w.wish(p)
 	p.known, p.expected, p.cached = map[core.ObjectID]core.Observed{}, map[core.ObjectID]map[string]any{}, map[core.ObjectID]bool{}
 	for _, step := range []func(context.Context, *pass) error{w.discover, w.follow, w.recall} {
 		if err := step(ctx, p); err != nil {
@@ -106,13 +111,18 @@ func (w *Watched) observe(ctx context.Context, p *pass) (core.Observation, error
 		return core.Observation{}, w.c.fault(ctx, err)
 	}
 	w.remember(p, objects)
-	return p.observation(ctx, objects), nil
+	seen := p.observation(ctx, objects)
+	w.keepStill(p, events, seen)
+	return seen, nil
 }
 
-// wish notes what a pass wants that applies, against which events are held.
-func (w *Watched) wish(p *pass) {
+// wish notes what a pass wants that applies, against which events are held. It
+// returns how many there were so far.
+func (w *Watched) wish(p *pass) (events uint64) {
 	if !p.toApply {
-		return
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.events
 	}
 	wishes := make(map[core.ObjectID]core.Object, len(p.r.Objects))
 	for _, o := range p.r.Objects {
@@ -121,6 +131,7 @@ func (w *Watched) wish(p *pass) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.memory.wishes = wishes
+	return w.events
 }
 
 // Pods is Cluster.Pods: nobody watches pods.
@@ -147,6 +158,7 @@ func (w *Watched) poke() {
 
 // kindsChanged notes that what is served changes about now. The lock is held.
 func (w *Watched) kindsChanged() {
+	w.events++
 	w.renewed, w.lagging = true, time.Now().Add(kindsLag)
 }
 
@@ -201,6 +213,7 @@ func (w *Watched) expectKinds(api *served) {
 func (w *Watched) applied(manifest, after map[string]any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.events++
 	w.memory.applied(manifest, after)
 }
 
