@@ -89,7 +89,7 @@ func (w *world) applyAgain(ctx context.Context) ([]row.Row, error) {
 		return nil, err
 	}
 	perObject := w.row("apply to namespaces that exist", sent.all/float64(p.Done), "requests/object")
-	perObject.N, perObject.Bar, perObject.OK = p.Done, "≤ 1.1", perObject.Value <= 1.1
+	perObject.N = p.Done // without a bar: what a first pass asks once, some hundred requests, weighs with so few
 	rate := w.row("apply to namespaces that exist", float64(p.Done)/p.Applying.Seconds(), "objects/s")
 	rate.N = p.Done
 	return []row.Row{perObject, rate}, nil
