@@ -77,6 +77,10 @@ type Applied struct {
 	// Kept are the specs that stayed as they were, since the revision says nothing
 	// good of them: SpecID.String() -> the last commit that did, in full.
 	Kept map[string]string `json:"kept,omitempty"`
+
+	// Owed are the objects, as ObjectID.String(), that the revision or one before asks
+	// to change and that could not be changed yet: what differs there is no drift.
+	Owed []string `json:"owed,omitempty"`
 }
 
 // A Tree is the files of one revision, read only, from the object store.

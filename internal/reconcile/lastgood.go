@@ -16,6 +16,7 @@ import (
 type lastGood struct {
 	core.Applied
 	rendering core.Rendering
+	asked     map[string]bool // see askedFor; until it is remembered
 }
 
 // before returns what was applied last, rendered again after a restart. It is
@@ -36,7 +37,7 @@ func (r *Reconciler) before(ctx context.Context, rep *core.Report) (core.Renderi
 	if rendering, err = r.withKept(ctx, rendering, applied.Kept); err != nil {
 		rep.Errors = append(rep.Errors, core.Fault{Stage: core.StageRender, Msg: err.Error()})
 	}
-	r.lastGood = lastGood{applied, rendering}
+	r.lastGood = lastGood{Applied: applied, rendering: rendering}
 	return rendering, nil
 }
 

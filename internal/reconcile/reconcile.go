@@ -219,8 +219,9 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 		return core.Plan{}, lastGood{}, at(core.StagePlan, fmt.Errorf(
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
-	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want}
-	return obey(plan, caused, drifted), now, nil
+	asked := askedFor(caused, r.Source.Applied().Owed)
+	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want, asked}
+	return obey(plan, asked, drifted), now, nil
 }
 
 // options say what a plan may do without asking.
@@ -229,20 +230,29 @@ func (r *Reconciler) options(want core.Rendering, untrusted map[core.ObjectID]co
 		MaxDelete: r.MaxDelete, MaxDeleteShare: r.MaxDeleteShare}
 }
 
-// obey clears the drift mode of what a commit causes: a commit is always obeyed,
-// the mode is about drift alone. Of drift, it takes over what waits for later.
-func obey(plan, caused, drifted core.Plan) core.Plan {
-	byCommit := make(map[core.ObjectID]bool, len(caused.Changes))
+// askedFor are the objects that commits ask to change: the one in hand, and those
+// before it as far as they are owed.
+func askedFor(caused core.Plan, owed []string) map[string]bool {
+	asked := make(map[string]bool, len(caused.Changes)+len(owed))
 	for _, c := range caused.Changes {
-		byCommit[c.ID] = true
+		asked[c.ID.String()] = true
 	}
+	for _, id := range owed {
+		asked[id] = true
+	}
+	return asked
+}
+
+// obey clears the drift mode of what commits ask for: a commit is always obeyed,
+// the mode is about drift alone. Of drift, it takes over what waits for later.
+func obey(plan core.Plan, asked map[string]bool, drifted core.Plan) core.Plan {
 	later := make(map[core.ObjectID]string)
 	for _, c := range drifted.Changes {
 		later[c.ID] = c.Later
 	}
 	changes := slices.Clone(plan.Changes)
 	for i := range changes {
-		if byCommit[changes[i].ID] {
+		if asked[changes[i].ID.String()] {
 			changes[i].Mode = ""
 		} else {
 			changes[i].Later = later[changes[i].ID]
@@ -258,11 +268,30 @@ func (r *Reconciler) remember(ctx context.Context, now lastGood, result core.Res
 	if result.Count(core.StatusFailed) > 0 || slices.ContainsFunc(result.Outcomes, waits) {
 		return nil
 	}
+	if now.Owed = owed(now.asked, result); len(now.Owed) > maxOwed {
+		return nil
+	}
 	r.lastGood = now
-	if was := r.Source.Applied(); was.Commit == now.Commit && maps.Equal(was.Kept, now.Kept) {
+	if was := r.Source.Applied(); was.Commit == now.Commit && maps.Equal(was.Kept, now.Kept) && slices.Equal(was.Owed, now.Owed) {
 		return nil
 	}
 	return at(core.StageApply, r.Source.SetApplied(ctx, now.Applied))
+}
+
+// maxOwed bounds what is remembered of changes that could not be made. A revision of
+// which more is missing does not count as applied.
+const maxOwed = 1000
+
+// owed are the objects that commits ask to change, and of which something stood in
+// the way.
+func owed(asked map[string]bool, result core.Result) (ids []string) {
+	for _, o := range result.Outcomes {
+		if id := o.ID.String(); (o.Status == core.StatusBlocked || o.Status == core.StatusHeld) && asked[id] {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // waits reports whether a change was not tried for want of another. What the plan

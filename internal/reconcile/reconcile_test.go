@@ -19,11 +19,46 @@ func TestObey(t *testing.T) {
 	waits := fought
 	waits.Later = "a fight"
 	want := []core.Change{change("both", ""), ignored, reported, waits}
-	if diff := cmp.Diff(want, obey(plan, core.Plan{Changes: []core.Change{both}}, core.Plan{Changes: []core.Change{waits}}).Changes); diff != "" {
+	if diff := cmp.Diff(want, obey(plan, askedFor(core.Plan{Changes: []core.Change{both}}, nil), core.Plan{Changes: []core.Change{waits}}).Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	if plan.Changes[0].Mode != core.DriftReport {
 		t.Error("the plan that was given is changed")
+	}
+}
+
+// TestOwed has a commit ask for what is in the way of something, on an object of
+// which drift is only reported: it is done once nothing is in the way, also after a
+// restart, and no drift before.
+func TestOwed(t *testing.T) {
+	change := core.Change{ID: core.ObjectID{Kind: "ConfigMap", Name: "a"}, Mode: core.DriftReport, Action: core.ActionBlocked}
+	outcome := core.Outcome{ID: change.ID, Action: core.ActionBlocked, Status: core.StatusBlocked}
+	caused := core.Plan{Changes: []core.Change{change}}
+	h := &house{}
+	step := func(revision string, caused core.Plan, status core.Status) core.DriftMode {
+		t.Helper()
+		outcome.Status = status
+		asked := askedFor(caused, h.applied.Owed)
+		now := lastGood{Applied: core.Applied{Revision: core.Revision{Commit: revision}}, asked: asked}
+		if err := h.reconciler().remember(t.Context(), now, core.Result{Outcomes: []core.Outcome{outcome}}); err != nil {
+			t.Fatal(err)
+		}
+		return obey(core.Plan{Changes: []core.Change{change}}, asked, core.Plan{}).Changes[0].Mode
+	}
+	for _, tt := range []struct {
+		name   string
+		caused core.Plan
+		status core.Status
+		mode   core.DriftMode
+	}{
+		{"asked for, and blocked", caused, core.StatusBlocked, ""},
+		{"still blocked", core.Plan{}, core.StatusBlocked, ""},
+		{"free", core.Plan{}, core.StatusDone, ""},
+		{"drifted since", core.Plan{}, core.StatusSkipped, core.DriftReport},
+	} {
+		if got := step("new", tt.caused, tt.status); got != tt.mode {
+			t.Errorf("%s: mode %q, want %q", tt.name, got, tt.mode)
+		}
 	}
 }
 
