@@ -98,7 +98,7 @@ func (m *model) judge(t testing.TB, rep core.Report) []string {
 			wrong = append(wrong, s.name+" "+why)
 		}
 		if s.name == node {
-			wrong = append(wrong, m.judgeTaints(s, live)...)
+			wrong = append(wrong, m.judgeTaints(s, live, rep)...)
 		}
 	}
 	m.mu.Lock()
@@ -162,7 +162,8 @@ func held(rep core.Report) int {
 	return rep.Plan.Count(core.ActionHold) + rep.Drift.Count(core.ActionHold)
 }
 
-// waits reports whether the deletion of an object waits for another that is blocked.
+// waits reports whether the deletion or release of an object waits for another that
+// is blocked.
 func waits(rep core.Report, id core.ObjectID) bool {
 	blocked := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked }
 	waits := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.ID == id }
@@ -170,7 +171,7 @@ func waits(rep core.Report, id core.ObjectID) bool {
 }
 
 // judgeTaints proves that the taints of others are there, and ours as wanted.
-func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured) []string {
+func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured, rep core.Report) []string {
 	want := map[string]bool{}
 	for key := range m.taints {
 		want[key] = true
@@ -178,7 +179,7 @@ func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured) []string {
 	if s.want != nil && !s.broken {
 		want[fmt.Sprintf("ours-%d", s.want.value)] = true
 	}
-	left := s.touched || s.broken || m.problems() || len(s.kept) > 0 // ours may be as they were
+	left := s.touched || s.broken || m.problems() || len(s.kept) > 0 || waits(rep, s.object(m.name, 0).ID) // ours may be as they were
 	var wrong []string
 	list, _, _ := unstructured.NestedSlice(live.Object, "spec", "taints")
 	for _, x := range list {
