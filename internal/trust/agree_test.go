@@ -9,9 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/core"
@@ -55,17 +52,11 @@ func newPair(t *testing.T) *pair {
 // newDocuments is a cluster that remembers nothing yet.
 func newDocuments(t *testing.T) Documents {
 	t.Helper()
-	cfg := clustertest.Shared(t).Config()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "trust-"}}
-	ns, err := kubernetes.NewForConfigOrDie(cfg).CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{})
+	live, err := cluster.New(clustertest.Shared(t).Config(), "lab")
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, err := cluster.New(cfg, "lab")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return live.Documents(ns.Name)
+	return live.Documents(clustertest.Namespace(t))
 }
 
 // start is a daemon that starts: what it remembers then, or why nothing.

@@ -20,6 +20,10 @@ import (
 	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
 	"prumo.dev/prumo/test/cluster"
 )
 
@@ -54,6 +58,17 @@ func Main(m *testing.M) {
 // Shared returns the etcd and API server that the tests of this process share.
 // With -short the test is skipped if they would have to be built first.
 func Shared(t testing.TB) *cluster.Cluster { t.Helper(); return storage.get(t) }
+
+// Namespace makes a namespace of the test's own on the Shared cluster.
+func Namespace(t testing.TB) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	ns, err := kubernetes.NewForConfigOrDie(Shared(t).Config()).CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
 
 // Workloads returns the whole control plane that the tests of this process
 // share, pods running. With -short the test is skipped if it would have to be
