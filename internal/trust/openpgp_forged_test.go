@@ -215,15 +215,23 @@ func TestWebFlow(t *testing.T) {
 	}
 }
 
-// TestOpenPGPPackets has a block whose one packet is no signature.
+// TestOpenPGPPackets has blocks that hold something else than one signature, and
+// says so.
 func TestOpenPGPPackets(t *testing.T) {
-	var b bytes.Buffer
-	if err := newEntity(t, at(born)).PrimaryKey.Serialize(&b); err != nil {
+	e := newEntity(t, at(born))
+	var key bytes.Buffer
+	if err := e.PrimaryKey.Serialize(&key); err != nil {
 		t.Fatal(err)
 	}
-	_, refusal := parsePGPProof(b.Bytes())
-	if refusal == nil || refusal.Code != CodeFormat || !strings.Contains(refusal.Found, "something else") {
-		t.Errorf("got %v, want %s for a key in place of a signature", refusal, CodeFormat)
+	sig := pgpSign(t, e.PrivateKey, []byte("m"), noon)
+	for found, blob := range map[string][]byte{
+		"something else than a signature": key.Bytes(),
+		"more than one packet":            slices.Concat(sig, sig),
+	} {
+		_, refusal := parsePGPProof(blob)
+		if refusal == nil || refusal.Code != CodeFormat || !strings.Contains(refusal.Found, found) {
+			t.Errorf("got %v, want %s: %s", refusal, CodeFormat, found)
+		}
 	}
 }
 
