@@ -86,6 +86,38 @@ func staying(live, predicted map[string]any) []core.Conflict {
 	return stays
 }
 
+// withoutHollow leaves out the conflicts over a map or list that is not there and that
+// we would own piece by piece, and reports whether there are any. Others hold it since
+// they wrote it empty, or since it was emptied: nothing of theirs is in it, and they
+// may put something in it as before. What is owned as a whole is a value, empty or not.
+func withoutHollow(found []core.Conflict, live, predicted map[string]any) (disputes []core.Conflict, hollow bool) {
+	paths := map[string]bool{}
+	if len(found) > 0 {
+		for _, e := range (&unstructured.Unstructured{Object: predicted}).GetManagedFields() {
+			if isApplied(e) {
+				findHollow(paths, nil, owned(e), live)
+			}
+		}
+	}
+	disputes = slices.DeleteFunc(found, func(c core.Conflict) bool { return paths[c.Path] })
+	return disputes, len(disputes) < len(found)
+}
+
+// findHollow notes which of the maps and lists that a set knows the inside of are not
+// there in v, which lies at path.
+func findHollow(paths map[string]bool, path fieldpath.Path, set *fieldpath.Set, v any) {
+	// Not a range: the set's range function panics at a return.
+	set.Children.Iterate(func(pe fieldpath.PathElement) {
+		inside, _ := set.Children.Get(pe)
+		at := append(path[:len(path):len(path)], pe)
+		x, index := step(v, pe)
+		if index < 0 {
+			paths[pathString(at)] = true
+		}
+		findHollow(paths, at, inside, x)
+	})
+}
+
 // isApplied reports whether an entry is what we declared.
 func isApplied(e metav1.ManagedFieldsEntry) bool {
 	return isOurs(e) && e.Operation == metav1.ManagedFieldsOperationApply

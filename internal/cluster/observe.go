@@ -211,6 +211,7 @@ func (c *Cluster) dryRunOnce(ctx context.Context, o *core.Observed) error {
 func answer(o *core.Observed, predicted map[string]any, err error) error {
 	if err == nil {
 		o.Predicted, o.Stays = predicted, staying(o.Live, predicted)
+		o.Conflicts, o.Hollow = withoutHollow(o.Conflicts, o.Live, predicted)
 		return nil
 	}
 	reason, refused := Refusal(err, o.Object.ID)

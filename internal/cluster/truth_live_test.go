@@ -215,3 +215,49 @@ spec:
 		t.Cleanup(func() { _ = objects.Delete(t.Context(), ns, metav1.DeleteOptions{}) })
 	}
 }
+
+// TestHollow adopts what others hold an empty map of. That is no dispute, unless the
+// map is one value, which they have declared to be empty.
+func TestHollow(t *testing.T) {
+	const annotations = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: NS, annotations: {%s}}"
+	const selector = "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: a, namespace: NS}\n" +
+		"spec: {replicas: 0, selector: {a: b}, template: {metadata: {labels: {a: b}}, spec: {nodeSelector: {%s}, containers: [{name: c, image: i}]}}}"
+	for _, tt := range []struct {
+		name, resource, document string
+		theirs                   []string // one after another, forced
+		disputed                 string
+	}{
+		{"declared empty", "configmaps", annotations, []string{"terraform ", "helm "}, ""},
+		{"emptied", "configmaps", annotations, []string{"terraform a: v", "helm a: w", "helm "}, ""},
+		{"with something in it", "configmaps", annotations, []string{"terraform ours: x"}, ".metadata.annotations.ours belongs to terraform"},
+		{"owned as a whole", "replicationcontrollers", selector, []string{"terraform "}, ".spec.template.spec.nodeSelector belongs to terraform"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			eachLook(t, func(t *testing.T, l *looker, ns string) {
+				document := func(inside string) string {
+					return strings.ReplaceAll(fmt.Sprintf(tt.document, inside), "NS", ns)
+				}
+				objects := l.any.Resource(gvr("", tt.resource)).Namespace(ns)
+				for _, s := range tt.theirs {
+					manager, inside, _ := strings.Cut(s, " ")
+					if _, err := objects.Apply(t.Context(), "a", unstructuredOf(t, document(inside)), metav1.ApplyOptions{FieldManager: manager, Force: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r := render(t, document("ours: z"))
+				c := l.plan(t, r).Changes[0]
+				if tt.disputed != "" {
+					if c.Action != core.ActionBlocked || !strings.Contains(c.Reason, tt.disputed) {
+						t.Errorf("%s, %s; want blocked: %s", c.Action, c.Reason, tt.disputed)
+					}
+					return
+				}
+				if c.Action != core.ActionAdopt || len(c.Conflicts) > 0 || !c.Force {
+					t.Errorf("%s, %s, conflicts %+v, force %t; want it adopted", c.Action, c.Reason, c.Conflicts, c.Force)
+				}
+				l.settle(t, r)
+				wantAt(t, l.get(t, objects, "a"), ".metadata.annotations.ours", "z")
+			})
+		})
+	}
+}

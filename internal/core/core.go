@@ -268,6 +268,7 @@ type Observed struct {
 	Live      map[string]any // nil: does not exist
 	Predicted map[string]any // what the server would make of it (dry-run)
 	Conflicts []Conflict     // other managers' fields that the dry-run had to take to succeed
+	Hollow    bool           // it had to take a map or list that others hold and that nothing is in, too
 	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
 	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
 	Ours      bool           // Live carries our mark
@@ -421,7 +422,7 @@ type Change struct {
 	Live            map[string]any `json:"-"` // what the plan was made from; nil if it does not exist
 	UID             string         `json:"-"` // of Live
 	ResourceVersion string         `json:"-"` // of Live
-	Force           bool           `json:"-"` // take Conflicts
+	Force           bool           `json:"-"` // take Conflicts, and what is Hollow
 }
 
 // A Plan is what would change in the live cluster to obey a revision.

@@ -20,7 +20,8 @@
 //
 // # Conflicts
 //
-// A conflict is a field that we render and another manager owns.
+// A conflict is a field that we render and another manager owns. Who holds a map or
+// list that nothing is in has no value there to lose: that is none.
 //
 //   - On an object that is ours, a conflict with an imperative manager (operation
 //     Update, no subresource: kubectl edit, a script) is a live edit. It is drift

@@ -49,9 +49,6 @@ func (d *draft) note(s string) {
 // settleConflicts decides what becomes of fields that another manager owns; see
 // the package comment.
 func (d *draft) settleConflicts(o core.Observed, all []owner) {
-	if len(o.Conflicts) == 0 {
-		return
-	}
 	d.Conflicts = o.Conflicts
 	var named, disputes []string
 	for _, c := range o.Conflicts {
@@ -69,7 +66,7 @@ func (d *draft) settleConflicts(o core.Observed, all []owner) {
 			list(disputes), core.AnnotationIgnore, core.AnnotationForce))
 		return
 	}
-	d.Force = true
+	d.Force = len(o.Conflicts) > 0 || o.Hollow
 	if len(named) > 0 {
 		d.note("takes over: " + list(named))
 	}

@@ -121,7 +121,7 @@ func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructur
 	switch {
 	case err == nil:
 		if s.want.take {
-			s.kept = nil
+			s.held = nil
 		}
 		return ""
 	case s.want.mode != core.DriftCorrect && s.meddled:
@@ -131,13 +131,18 @@ func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructur
 	case s.name == frozen:
 		return "" // waits for an approval, or is somebody else's and cannot be changed
 	}
-	disputed := func(k map[string]any) bool {
-		return differs(k, live.Object, "") == "" && differs(k, s.object(m.name, s.want.value).Fields, "") != ""
+	disputed := func(h holding) bool {
+		return m.stands(h, live) && differs(h.fields, live.Object, "") == "" && differs(h.fields, s.object(m.name, s.want.value).Fields, "") != ""
 	}
-	if !s.want.take && slices.ContainsFunc(s.kept, disputed) {
+	if !s.want.take && slices.ContainsFunc(s.held, disputed) {
 		return "" // left alone
 	}
 	return err.Error()
+}
+
+// stands reports whether a holding of others in a live object is to be left alone.
+func (m *model) stands(h holding, live *unstructured.Unstructured) bool {
+	return h.declared || live.GetLabels()[core.LabelOwner] != m.name
 }
 
 // judgeUnwanted says why an object that the repo does not want is still there, or
@@ -179,7 +184,8 @@ func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured, rep core.R
 	if s.want != nil && !s.broken {
 		want[fmt.Sprintf("ours-%d", s.want.value)] = true
 	}
-	left := s.touched || s.broken || m.problems() || len(s.kept) > 0 || waits(rep, s.object(m.name, 0).ID) // ours may be as they were
+	stands := slices.ContainsFunc(s.held, func(h holding) bool { return m.stands(h, live) })
+	left := s.touched || s.broken || m.problems() || stands || waits(rep, s.object(m.name, 0).ID) // ours may be as they were
 	var wrong []string
 	list, _, _ := unstructured.NestedSlice(live.Object, "spec", "taints")
 	for _, x := range list {
@@ -228,5 +234,5 @@ func (m *model) foreign(t testing.TB, s *slot, value int) {
 	defer m.mu.Unlock()
 	m.theirs[uidOf(u)] = true
 	s.touched, s.meddled, s.lost = true, true, false
-	s.kept = append(s.kept, valueOf(fmt.Sprintf("v%d", value)))
+	s.held = append(s.held, holding{fields: valueOf(fmt.Sprintf("v%d", value))})
 }

@@ -22,12 +22,19 @@ type slot struct {
 	name string
 	text func(name, namespace string, value int) string // of the object
 
-	want    *wish            // nil: the repo does not say it
-	broken  bool             // its spec has a problem
-	touched bool             // people have changed it since the repo last did
-	meddled bool             // people have changed it at some time
-	lost    bool             // people took our mark off it
-	kept    []map[string]any // what others hold of it, that is taken only if the spec says so
+	want    *wish     // nil: the repo does not say it
+	broken  bool      // its spec has a problem
+	touched bool      // people have changed it since the repo last did
+	meddled bool      // people have changed it at some time
+	lost    bool      // people took our mark off it
+	held    []holding // what others hold of it
+}
+
+// A holding is what one of the others has written to an object. It is taken only if the
+// spec says so, but for what somebody edited of an object of ours: that is drift.
+type holding struct {
+	fields   map[string]any
+	declared bool // by another tool, or an autoscaler
 }
 
 const valued = "metadata: {name: %s, namespace: %s, annotations: {value: 'v%d'}}\n"

@@ -124,16 +124,9 @@ func (m *model) doMend(_ testing.TB, _ *slot, _ int) {
 func (m *model) doEdit(t testing.TB, s *slot, n int) {
 	field := `{"metadata":{"annotations":{"value":"edited-%d"}}}`
 	if m.person(t, s, "kubectl-edit", types.MergePatchType, fmt.Sprintf(field, n)) {
-		s.kept = slices.DeleteFunc(s.kept, func(k map[string]any) bool { return k["metadata"] != nil })
-		if !m.marked(t, s) {
-			s.kept = append(s.kept, valueOf(fmt.Sprintf("edited-%d", n)))
-		}
+		s.held = slices.DeleteFunc(s.held, func(h holding) bool { return h.fields["metadata"] != nil })
+		s.held = append(s.held, holding{fields: valueOf(fmt.Sprintf("edited-%d", n))})
 	}
-}
-
-func (m *model) marked(t testing.TB, s *slot) bool {
-	live := m.live(t, s.object(m.name, 0))
-	return live != nil && live.GetLabels()[core.LabelOwner] == m.name
 }
 
 // doDeclare has another tool declare the value as its own.
@@ -146,7 +139,7 @@ func (m *model) doDeclare(t testing.TB, s *slot, n int) {
 		t.Fatal(err)
 	}
 	if m.person(t, s, "terraform", types.ApplyPatchType, string(body)) {
-		s.kept = append(s.kept, valueOf(value))
+		s.held = append(s.held, holding{valueOf(value), true})
 	}
 }
 
@@ -154,17 +147,13 @@ func (m *model) doScale(t testing.TB, _ *slot, n int) {
 	s := m.slots[slices.IndexFunc(m.slots, func(s *slot) bool { return s.name == scaled })]
 	replicas := 10 + n%5
 	if m.person(t, s, "hpa", types.MergePatchType, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas), "scale") {
-		s.kept = append(s.kept, map[string]any{"spec": map[string]any{"replicas": replicas}})
+		s.held = append(s.held, holding{map[string]any{"spec": map[string]any{"replicas": replicas}}, true})
 	}
 }
 
 func (m *model) doUnmark(t testing.TB, s *slot, _ int) {
 	if m.person(t, s, "kubectl-label", types.MergePatchType, `{"metadata":{"labels":{"`+core.LabelOwner+`":null}}}`) {
 		s.lost = true
-		value := m.live(t, s.object(m.name, 0)).GetAnnotations()["value"]
-		if strings.HasPrefix(value, "edited") { // it is nobody's now: what others wrote is not to be taken
-			s.kept = append(s.kept, valueOf(value))
-		}
 	}
 }
 
@@ -205,7 +194,7 @@ func (m *model) doDelete(t testing.TB, s *slot, _ int) {
 	delete(m.theirs, uidOf(live))
 	m.mu.Unlock()
 	if err := m.of(s.object(m.name, 0)).Delete(t.Context(), live.GetName(), metav1.DeleteOptions{}); err == nil {
-		s.touched, s.meddled, s.lost, s.kept = true, true, false, nil
+		s.touched, s.meddled, s.lost, s.held = true, true, false, nil
 	}
 }
 
