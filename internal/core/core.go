@@ -574,8 +574,8 @@ type Verdict struct {
 
 	Warnings []Warning `json:"warnings,omitempty"`
 
-	// Override names the root principals who put To in the place of From, which it
-	// does not build on.
+	// Override names the root principals who said that To may follow From, although
+	// it does not build on it, or was refused before.
 	Override []string `json:"override,omitempty"`
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -77,18 +76,21 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 	if refusal != nil {
 		return inForce, &core.Verdict{From: inForce.Commit, To: tip, Refusal: refusal}, nil
 	}
-	verdict, err := s.judgeTip(ctx, inForce.Commit, tip)
+	step, err := s.follow(ctx, tip)
+	if err == nil {
+		err = s.remember(ctx, step)
+	}
 	if err != nil {
 		return inForce, nil, err
 	}
-	if verdict.Refusal != nil {
+	if verdict := step.Verdict(); verdict.Refusal != nil {
 		return inForce, &verdict, nil
 	}
 	if tip == inForce.Commit {
 		return inForce, nil, nil
 	}
 	prev, _ := s.accepted.Accepted()
-	next, err := s.verifier.Next(ctx, s.repo, prev, verdict)
+	next, err := s.verifier.Next(ctx, s.repo, prev, step)
 	if err != nil {
 		return inForce, nil, err
 	}
@@ -135,61 +137,6 @@ func (s *Source) Accepted() core.Revision {
 	return rev
 }
 
-// Judge says whether the commits from a revision, or from the introduction if
-// from is empty, up to another may be obeyed. It remembers nothing.
-func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
-	return s.withApprovals(ctx, nil, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
-}
-
-// judgeTip judges the tip of the branch that is followed. One that does not build
-// on the accepted revision may be an override by root principals.
-func (s *Source) judgeTip(ctx context.Context, accepted, tip string) (core.Verdict, error) {
-	verdict, err := s.Judge(ctx, accepted, tip)
-	if err != nil || accepted == "" {
-		return verdict, err
-	}
-	if verdict.Refusal == nil {
-		prev, _ := s.accepted.Accepted()
-		verdict.Refusal, err = s.verifier.Returns(ctx, s.repo, prev, verdict)
-		return verdict, err
-	}
-	if verdict.Refusal.Code != trust.CodeRewritten {
-		return verdict, nil
-	}
-	match := s.verifier.OverrideTags(accepted, tip)
-	if err := s.fetchTags(ctx, match); err != nil {
-		verdict.Refusal.Found += "; overrides cannot be fetched: " + err.Error()
-		return verdict, ctx.Err()
-	}
-	return s.withApprovals(ctx, match, func() (core.Verdict, error) { return s.verifier.Override(ctx, s.repo, accepted, tip) })
-}
-
-func (s *Source) fetchTags(ctx context.Context, match func(ref string) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	return s.repo.FetchTags(ctx, match)
-}
-
-// withApprovals judges again with the approvals that the remote has, if some are
-// missing. They are asked for by name, and only then: most commits need none.
-// Other tags that judge needs match also.
-func (s *Source) withApprovals(ctx context.Context, also func(ref string) bool, judge func() (core.Verdict, error)) (core.Verdict, error) {
-	verdict, err := judge()
-	if err != nil || verdict.Refusal == nil {
-		return verdict, err
-	}
-	match, err := s.verifier.MissingApprovals(ctx, s.repo, verdict)
-	if err != nil || match == nil {
-		return verdict, err
-	}
-	all := func(ref string) bool { return match(ref) || also != nil && also(ref) }
-	if err := s.fetchTags(ctx, all); err != nil {
-		verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
-		return verdict, ctx.Err()
-	}
-	return judge()
-}
-
 // Resolve returns the full id of a fetched commit or ref.
 func (s *Source) Resolve(ctx context.Context, name string) (string, error) {
 	return s.repo.Resolve(ctx, name)
@@ -203,88 +150,31 @@ func (s *Source) Find(ctx context.Context, name string) (core.Revision, core.Ver
 	if err != nil {
 		return core.Revision{}, core.Verdict{}, err
 	}
-	from := ""
 	if name == "" {
-		name, from = tip, s.Accepted().Commit
-		if refusal, err := s.Guard(ctx, tip); refusal != nil || err != nil {
-			return core.Revision{}, core.Verdict{From: from, To: tip, Refusal: refusal}, err
-		}
+		return s.findTip(ctx, tip)
 	}
 	id, err := s.repo.Resolve(ctx, name)
 	if err != nil {
 		return core.Revision{}, core.Verdict{}, err
 	}
-	verdict, err := s.judgeTip(ctx, from, id)
+	verdict, err := s.Judge(ctx, "", id)
+	return s.found(id, verdict, err)
+}
+
+func (s *Source) findTip(ctx context.Context, tip string) (core.Revision, core.Verdict, error) {
+	if refusal, err := s.Guard(ctx, tip); refusal != nil || err != nil {
+		return core.Revision{}, core.Verdict{From: s.Accepted().Commit, To: tip, Refusal: refusal}, err
+	}
+	step, err := s.follow(ctx, tip)
+	return s.found(tip, step.Verdict(), err)
+}
+
+func (s *Source) found(id string, verdict core.Verdict, err error) (core.Revision, core.Verdict, error) {
 	if err != nil || verdict.Refusal != nil {
 		return core.Revision{}, verdict, err
 	}
 	rev, err := s.revision(id, verdict)
 	return rev, verdict, err
-}
-
-// Explain says who may change a path: on top of the last accepted revision, of
-// the branch's tip if none was accepted yet, or, if name is not empty, in that
-// commit, and then what the commit lacks. A refused verdict says why there is
-// nothing to explain.
-func (s *Source) Explain(ctx context.Context, path, name string) (core.Explanation, core.Verdict, error) {
-	tip, err := s.fetch(ctx, s.opts.Ref)
-	if err != nil {
-		return core.Explanation{}, core.Verdict{}, err
-	}
-	if name != "" {
-		return s.explainCommit(ctx, path, name)
-	}
-	e := core.Explanation{Path: path}
-	accepted := s.Accepted().Commit
-	if accepted == "" {
-		verdict, err := s.Judge(ctx, "", tip)
-		if err != nil || verdict.Refusal != nil {
-			return e, verdict, err
-		}
-		accepted = tip
-	}
-	verdict := core.Verdict{To: accepted}
-	e.Requirements, verdict.Refusal, err = s.verifier.Explain(ctx, s.repo, accepted, path, accepted)
-	return e, verdict, err
-}
-
-func (s *Source) explainCommit(ctx context.Context, path, name string) (core.Explanation, core.Verdict, error) {
-	e := core.Explanation{Path: path}
-	id, err := s.repo.Resolve(ctx, name)
-	if err != nil {
-		return e, core.Verdict{}, err
-	}
-	verdict, err := s.Judge(ctx, "", id)
-	if err != nil {
-		return e, verdict, err
-	}
-	i := slices.IndexFunc(verdict.Commits, func(c core.CommitVerdict) bool { return c.Commit == id })
-	if i < 0 { // refused before any commit was looked at
-		return e, verdict, nil
-	}
-	e.Commit = &verdict.Commits[i]
-	c, err := s.repo.Commit(id)
-	if err != nil {
-		return e, verdict, err
-	}
-	all, refusal, err := s.verifier.Explain(ctx, s.repo, "", path, c.Parents...)
-	if refusal != nil || err != nil {
-		return e, core.Verdict{To: id, Refusal: refusal}, err
-	}
-	for _, parent := range c.Parents {
-		changes, err := s.repo.Changes(ctx, parent, id)
-		if err != nil {
-			return e, verdict, err
-		}
-		for _, ch := range changes {
-			if ch.Path == path && !slices.Contains(e.Changes, string(ch.Op)) {
-				e.Changes = append(e.Changes, string(ch.Op))
-			}
-		}
-	}
-	e.Requirements = trust.Meet(all, e.Changes, *e.Commit)
-	verdict.Refusal = nil // what the commit lacks is in its own line
-	return e, verdict, nil
 }
 
 // Tree implements reconcile.Source.
@@ -322,6 +212,7 @@ func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error
 // The Verdict says whether its commits could be obeyed as they are.
 func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error) {
 	p := core.Proposal{Base: s.Accepted()}
+	state, _ := s.accepted.Accepted()
 	if p.Base.Commit == "" {
 		return p, errors.New("no revision was ever accepted, so there is nothing to compare a proposal with")
 	}
@@ -333,7 +224,7 @@ func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error)
 		return p, err
 	}
 	p.Verdict, err = s.withApprovals(ctx, nil, func() (core.Verdict, error) {
-		return s.verifier.VerifyProposal(ctx, s.repo, p.Base.Commit, p.Head)
+		return s.verifier.VerifyProposal(ctx, s.repo, state, p.Head)
 	})
 	return p, err
 }

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -220,6 +221,27 @@ func TestAnchorOfAnotherRef(t *testing.T) {
 	}
 }
 
+// override has the root principal say that a step may be taken.
+func override(t *testing.T, l *lab.Lab, from, to string) {
+	t.Helper()
+	ref := trust.OverrideRef(from, to, lab.Root)
+	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger A <a@lab.example> 1 +0000\n\n%s",
+		to, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).OverrideBody(from, to))
+	signature, err := l.Keys[lab.Root].Sign([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag, err := l.Repo.WriteRaw("tag", []byte(body+signature))
+	if err == nil {
+		err = l.Push()
+	}
+	file := filepath.Join(l.Origin, ref)
+	err = errors.Join(err, os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestOverride leaves an accepted revision by the word of the root principal.
 func TestOverride(t *testing.T) {
 	l, err := lab.New(t.TempDir())
@@ -248,17 +270,7 @@ func TestOverride(t *testing.T) {
 		t.Fatalf("without an override: in force %s, %+v", rev.Commit, refused)
 	}
 
-	ref := trust.OverrideRef(bad, good, lab.Root)
-	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger A <a@lab.example> 1 +0000\n\n%s",
-		good, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).OverrideBody(bad, good))
-	signature, err := l.Keys[lab.Root].Sign([]byte(body))
-	must(err)
-	tag, err := l.Repo.WriteRaw("tag", []byte(body+signature))
-	must(err)
-	must(l.Push())
-	file := filepath.Join(l.Origin, ref)
-	must(os.MkdirAll(filepath.Dir(file), 0o755))
-	must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	override(t, l, bad, good)
 	rev, refused, err = s.Advance(t.Context())
 	if err != nil || refused != nil || rev.Commit != good {
 		t.Fatalf("with an override: in force %s, %+v, %v; want %s", rev.Commit, refused, err, good)

@@ -85,28 +85,31 @@ func TestAdvance(t *testing.T) {
 	if err := advance(t, v, store, h, fork); err == nil || !strings.Contains(err.Error(), CodeRewritten) {
 		t.Errorf("a rewritten branch: got %v, want %s", err, CodeRewritten)
 	}
-	verdict, err := v.Verify(t.Context(), h, "", fork)
-	if err != nil || verdict.Refusal != nil {
-		t.Fatal(err, verdict.Refusal)
+	step, err := v.Follow(t.Context(), h, State{}, fork)
+	if err != nil || step.Verdict().Refusal != nil {
+		t.Fatal(err, step.Verdict().Refusal)
 	}
 	state, _ := store.Accepted()
-	if _, err := v.Next(t.Context(), h, state, verdict); !errors.Is(err, ErrConflict) {
+	if _, err := v.Next(t.Context(), h, state, step); !errors.Is(err, ErrConflict) {
 		t.Errorf("a verdict that starts elsewhere: got %v, want ErrConflict", err)
 	}
 	state = State{Binding: Binding{Repo: w.dir, Ref: "refs/heads/main", Introduction: one}}
-	if _, err := v.Next(t.Context(), h, state, verdict); err == nil {
+	if _, err := v.Next(t.Context(), h, state, step); err == nil {
 		t.Error("a state about another introduction is taken")
+	}
+	if _, err := v.Next(t.Context(), h, State{Binding: of}, Step{}); err == nil {
+		t.Error("a step that nobody judged is taken")
 	}
 }
 
 func advance(t *testing.T, v *Verifier, store *Store, h History, tip string) error {
 	t.Helper()
 	state, _ := store.Accepted()
-	verdict, err := v.Verify(t.Context(), h, state.Commit, tip)
+	step, err := v.Follow(t.Context(), h, state, tip)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := v.Next(t.Context(), h, state, verdict)
+	next, err := v.Next(t.Context(), h, state, step)
 	if err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func TestVerifyProposal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			accepted, head := tt.build(w)
-			v, err := w.verifier().VerifyProposal(t.Context(), w.history(accepted, head), accepted, head)
+			v, err := w.verifier().VerifyProposal(t.Context(), w.history(accepted, head), State{Commit: accepted}, head)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -71,12 +71,12 @@ func (s *Store) take(cluster State) error {
 func (s State) precedes(next State) bool { return next.Serial > s.Serial && s.grows(next) }
 
 // grows reports whether next differs in nothing but what is noted beside an
-// accepted revision, where times do not go back.
+// accepted revision, where times do not go back and refusals are not forgotten.
 func (s State) grows(next State) bool {
-	if s.Commit == "" || next.Clock.Before(s.Clock) || next.Heartbeat.Time.Before(s.Heartbeat.Time) {
+	if s.Commit == "" || next.Clock.Before(s.Clock) || next.Heartbeat.Time.Before(s.Heartbeat.Time) || !remembers(next.Refused, s.Refused) {
 		return false
 	}
-	next.Serial, next.Applied, next.Clock, next.Heartbeat = s.Serial, s.Applied, s.Clock, s.Heartbeat
+	next.Serial, next.Applied, next.Clock, next.Heartbeat, next.Refused = s.Serial, s.Applied, s.Clock, s.Heartbeat, s.Refused
 	return s.same(next)
 }
 

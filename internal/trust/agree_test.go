@@ -301,11 +301,11 @@ func TestRecheck(t *testing.T) {
 	bad := w.chain(tip, "", w.files)
 	elsewhere := w.chain(tip, "ana", w.files)
 	h, v := w.history(bad), w.verifier()
-	verdict, err := v.Verify(t.Context(), h, "", tip)
+	step, err := v.Follow(t.Context(), h, State{}, tip)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := v.Next(t.Context(), h, State{Binding: Binding{Introduction: w.intro}}, verdict)
+	good, err := v.Next(t.Context(), h, State{Binding: Binding{Introduction: w.intro}}, step)
 	if err != nil {
 		t.Fatal(err)
 	}

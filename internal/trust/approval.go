@@ -150,7 +150,7 @@ func (p *panel) read(tag *git.Tag, ref string) (owner, why string) {
 		return "", refusal.Code + ": " + refusal.Found
 	}
 	k, refusal := p.w.identify(p.ring, p.where, pr, tag.Payload, p.w.now)
-	if refusal != nil {
+	if refusal = p.w.abide(tag.ID, tag.Payload, pr, []keyring{p.ring}, refusal); refusal != nil {
 		return "", refusal.Code + ": " + refusal.Found
 	}
 	return k.owner, ""

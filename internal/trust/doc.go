@@ -44,6 +44,7 @@
 //	E-POLICY          a commit without a readable policy
 //	E-POLICY-ROOT     .prumo/ changed by someone who is no root principal
 //	E-POLICY-VERSION  the policy's version is not one higher
+//	E-REFUSED         what is signed was refused before; only root principals can take it up
 //	E-REWRITTEN       the branch no longer contains the last accepted revision
 //	E-LEFT            the branch brings back what root principals had it leave
 //	E-INTRODUCTION    the history does not begin at the introduction

@@ -56,6 +56,16 @@ func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, l
 		return refusal, nil
 	}
 	line.Key = pr.name()
+	refusal, err = w.weigh(ctx, c, pr, laws, changes, line)
+	rings := []keyring{w.anchor.ring}
+	for _, l := range laws {
+		rings = append(rings, l.ring)
+	}
+	return w.abide(c.ID, c.Payload, pr, rings, refusal), err
+}
+
+// weigh is what the laws say of a signed commit.
+func (w *walk) weigh(ctx context.Context, c *git.Commit, pr proof, laws []law, changes []git.Change, line *core.CommitVerdict) (*core.Refusal, error) {
 	own, policy := split(changes)
 	if len(policy) > 0 {
 		if refusal := w.judgeRoot(c, pr, laws, line); refusal != nil {

@@ -137,6 +137,10 @@ func (p keylessProof) verify(a *Anchor, k *key, payload []byte, now time.Time) *
 	return nil
 }
 
+func (p keylessProof) made(a *Anchor, k *key, payload []byte, now time.Time) bool {
+	return p.verify(a, k, payload, now) == nil // valid at the time of its log entry, and ever after
+}
+
 // bundle is the signature as sigstore-go reads it. gitsign leaves the body of the
 // log's entry out, for it follows from the rest: so the entry can be of nothing
 // else than this signature by this certificate.

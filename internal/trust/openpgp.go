@@ -149,6 +149,26 @@ func (p pgpProof) verify(_ *Anchor, k *key, payload []byte, now time.Time) *core
 	return p.validAt(k, at, config)
 }
 
+// made checks the signature alone, by the key that it names.
+func (p pgpProof) made(_ *Anchor, k *key, payload []byte, _ time.Time) bool {
+	entity, err := readEntity(k.openpgp)
+	if err != nil {
+		return false
+	}
+	keys := []*packet.PublicKey{entity.PrimaryKey}
+	for _, sub := range entity.Subkeys {
+		keys = append(keys, sub.PublicKey)
+	}
+	return slices.ContainsFunc(keys, func(k *packet.PublicKey) bool {
+		h, err := p.sig.PrepareVerify()
+		if err != nil || !bytes.Equal(k.Fingerprint, p.sig.IssuerFingerprint) {
+			return false
+		}
+		h.Write(payload)
+		return k.VerifySignature(h, p.sig) == nil
+	})
+}
+
 // validAt requires that the signing key may sign now: the library has only
 // looked at the time that the signature claims.
 func (p pgpProof) validAt(k *key, now time.Time, config *packet.Config) *core.Refusal {

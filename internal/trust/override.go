@@ -24,25 +24,31 @@ func (a *Anchor) OverrideBody(from, to string) string {
 	return fmt.Sprintf("repo: %s\nref: %s\nfrom: %s\nto: %s\n", a.Repo, a.Ref, from, to)
 }
 
-// Override judges a branch that was rewritten or set back from an accepted
-// revision. It is refused as E-REWRITTEN unless as many root principals as the
-// anchor's threshold say have signed a tag, of to, for exactly this step. What
-// to has and from has not is judged like any other commits: root principals can
-// leave a bad revision, not bring in what the policy forbids. The verdict names
-// them, and Next takes it.
-func (v *Verifier) Override(ctx context.Context, h History, from, to string) (core.Verdict, error) {
-	by, ignored := v.walk(h).overriders(from, to)
+// Override judges again a step that Follow has refused as E-REWRITTEN, since the
+// branch was rewritten or set back, or as E-REFUSED. That stands unless as many
+// root principals as the anchor's threshold say have signed a tag, of the tip,
+// for exactly this step. What the tip brings is judged like any other commits:
+// root principals can leave a bad revision, or take up what was refused once, not
+// bring in what the policy forbids. The verdict names them.
+func (v *Verifier) Override(ctx context.Context, h History, prev State, refused Step) (Step, error) {
+	from, to := prev.Commit, refused.verdict.To
+	w := v.walk(h)
+	w.memory = prev.Refused
+	by, ignored := w.overriders(from, to)
 	if len(by) < v.anchor.need {
-		r := rewritten(from, to)
+		r := *refused.verdict.Refusal
 		r.Found = strings.Join(append([]string{r.Found}, ignored...), "; ")
 		if v.anchor.Repo != "" {
 			r.Remedy += v.anchor.overrideCommand(from, to, by)
 		}
-		return core.Verdict{From: from, To: to, Refusal: r}, nil
+		refused.verdict.Refusal, refused.refused = &r, append(refused.refused, w.refused...)
+		return refused, nil
 	}
-	verdict, err := v.VerifyProposal(ctx, h, from, to)
+	w = v.walk(h) // without what was refused before
+	w.proposal = true
+	verdict, err := v.verify(ctx, from, to, w)
 	verdict.Override = by
-	return verdict, err
+	return Step{verdict: verdict, instead: refused.verdict.Refusal.Code == CodeRewritten, refused: w.refused}, err
 }
 
 // overriders returns the root principals who signed the step, sorted, and why
@@ -59,21 +65,24 @@ func (a *Anchor) overrideCommand(from, to string, by []string) string {
 		tagCommand(a.OverrideBody(from, to), overrides+from+"/"+to+"/YOU", to))
 }
 
-// OverrideTags matches the refs of the tags that Override looks for.
-func (v *Verifier) OverrideTags(from, to string) func(ref string) bool {
+// OverrideTags matches the refs of the tags that Override looks for; nil if they
+// could not help a step.
+func (v *Verifier) OverrideTags(prev State, step Step) func(ref string) bool {
+	r := step.verdict.Refusal
+	if prev.Commit == "" || r == nil || r.Code != CodeRewritten && r.Code != CodeRefused {
+		return nil
+	}
 	return func(ref string) bool {
-		return slices.ContainsFunc(v.anchor.roots, func(name string) bool { return ref == OverrideRef(from, to, name) })
+		return slices.ContainsFunc(v.anchor.roots, func(name string) bool { return ref == OverrideRef(prev.Commit, step.verdict.To, name) })
 	}
 }
 
-// Returns refuses a verdict that would bring back what root principals had the
-// branch leave, under whatever id, unless they say so again. prev is the last
-// accepted State.
-func (v *Verifier) Returns(ctx context.Context, h History, prev State, verdict core.Verdict) (*core.Refusal, error) {
-	if len(prev.Left) == 0 || len(verdict.Commits) == 0 || len(verdict.Override) > 0 {
+// returns refuses a verdict that would bring back what root principals had the
+// branch leave, under whatever id. prev is the last accepted State.
+func (w *walk) returns(ctx context.Context, prev State, verdict core.Verdict) (*core.Refusal, error) {
+	if len(prev.Left) == 0 || len(verdict.Commits) == 0 {
 		return nil, nil
 	}
-	w := v.walk(h)
 	gone := map[[32]byte]string{} // by payload
 	for _, tip := range prev.Left {
 		commits, err := w.beside(ctx, prev.Commit, tip)
@@ -85,7 +94,7 @@ func (v *Verifier) Returns(ctx context.Context, h History, prev State, verdict c
 		}
 	}
 	for _, line := range verdict.Commits {
-		c, err := h.Commit(line.Commit)
+		c, err := w.h.Commit(line.Commit)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
 )
 
 // override signs the step from one revision to another as one of the roots.
@@ -23,6 +25,20 @@ func (w *world) override(from, to, key, name string, body string) {
 		w.tags = map[string]string{}
 	}
 	w.tags[ref] = w.object("tag", []byte(raw+w.people[key].sign([]byte(raw))))
+}
+
+// overridden is the verdict on a step that Follow refuses, by the roots' tags.
+func (w *world) overridden(h History, prev State, to string) core.Verdict {
+	w.t.Helper()
+	v := w.verifier()
+	step, err := v.Follow(w.t.Context(), h, prev, to)
+	if err != nil || v.OverrideTags(prev, step) == nil {
+		w.t.Fatalf("%+v, %v; want what root principals can override", step.Verdict().Refusal, err)
+	}
+	if step, err = v.Override(w.t.Context(), h, prev, step); err != nil {
+		w.t.Fatal(err)
+	}
+	return step.Verdict()
 }
 
 // TestOverride: a branch leaves an accepted revision only if the root threshold
@@ -89,10 +105,7 @@ func TestOverride(t *testing.T) {
 			good := w.chain(w.intro, "ana", w.files.with("one/x", "1"))
 			bad := w.chain(good, "ana", w.files.with("one/x", "2"))
 			from, to := tt.build(w, good, bad)
-			v, err := w.verifier().Override(t.Context(), w.history(from, to), from, to)
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := w.overridden(w.history(from, to), State{Commit: from}, to)
 			checkVerdict(t, v, tt.code, "")
 			if tt.code == CodeRewritten && (len(v.Override) > 0 || !strings.Contains(v.Refusal.Found, tt.found) ||
 				!strings.Contains(v.Refusal.Remedy, "git tag -s -F - override/"+from+"/"+to+"/YOU "+to)) {
@@ -121,12 +134,15 @@ func TestOverrideIsStored(t *testing.T) {
 	if err := advance(t, v, store, h, bad); err != nil {
 		t.Fatal(err)
 	}
-	verdict, err := v.Override(t.Context(), h, bad, good)
+	before, _ := store.Accepted()
+	step, err := v.Follow(t.Context(), h, before, good)
+	if err == nil {
+		step, err = v.Override(t.Context(), h, before, step)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := store.Accepted()
-	next, err := v.Next(t.Context(), h, before, verdict)
+	next, err := v.Next(t.Context(), h, before, step)
 	if err != nil {
 		t.Fatal(err)
 	}

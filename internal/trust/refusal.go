@@ -30,6 +30,7 @@ const (
 	CodePolicy        = "E-POLICY"
 	CodePolicyRoot    = "E-POLICY-ROOT"
 	CodePolicyVersion = "E-POLICY-VERSION"
+	CodeRefused       = "E-REFUSED"
 	CodeLeft          = "E-LEFT"
 	CodeRewritten     = "E-REWRITTEN"
 	CodeIntroduction  = "E-INTRODUCTION"

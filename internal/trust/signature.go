@@ -18,6 +18,8 @@ type proof interface {
 	find(ring keyring) (*key, *core.Refusal)
 	// verify says why the signature does not hold at now for the key, if so.
 	verify(a *Anchor, k *key, payload []byte, now time.Time) *core.Refusal
+	// made reports whether the key made the signature, be it valid at now or not.
+	made(a *Anchor, k *key, payload []byte, now time.Time) bool
 }
 
 // parseProof reads the signature of a commit, trusting nothing that it says.

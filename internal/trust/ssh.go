@@ -66,6 +66,10 @@ func (p sshProof) verify(_ *Anchor, _ *key, payload []byte, _ time.Time) *core.R
 	return checkSSH(p.name(), p.sig, payload)
 }
 
+func (p sshProof) made(a *Anchor, k *key, payload []byte, now time.Time) bool {
+	return p.verify(a, k, payload, now) == nil // knows no time
+}
+
 // checkSSH checks a signature with the key in it, by which the policy's was
 // found: they are the same bytes. Security keys must have been touched: x/crypto
 // refuses signatures without the user-presence flag.

@@ -92,9 +92,18 @@ func (p sshCertProof) verify(_ *Anchor, _ *key, payload []byte, now time.Time) *
 	if at := uint64(now.Unix()); at < p.cert.ValidAfter || at >= p.cert.ValidBefore {
 		return expiredKey(p.name(), fmt.Sprintf("its certificate is valid from %s to %s", certTime(p.cert.ValidAfter), certTime(p.cert.ValidBefore)))
 	}
+	return p.check(payload, now)
+}
+
+// made looks at the certificate at the beginning of its time.
+func (p sshCertProof) made(_ *Anchor, _ *key, payload []byte, _ time.Time) bool {
+	return p.check(payload, time.Unix(int64(p.cert.ValidAfter), 0)) == nil
+}
+
+func (p sshCertProof) check(payload []byte, at time.Time) *core.Refusal {
 	// CheckCert refuses all critical options. It takes any authority and any principal of an empty list: that the
 	// authority is the policy's is find's doing, by the bytes of its key.
-	checker := ssh.CertChecker{Clock: func() time.Time { return now }}
+	checker := ssh.CertChecker{Clock: func() time.Time { return at }}
 	if err := checker.CheckCert(p.cert.ValidPrincipals[0], p.cert); err != nil {
 		return badCertificate(p.name(), strings.TrimPrefix(err.Error(), "ssh: "))
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -40,45 +39,10 @@ type State struct {
 	Clock     time.Time `json:"clock,omitzero"`     // highest time seen, by the verifier's clock; see highest
 	Heartbeat Heartbeat `json:"heartbeat,omitzero"` // newest that was seen
 
+	Refused []Refused `json:"refused,omitempty"` // oldest first; see Step.Remember
+
 	// Applied is what was applied last: it tells drift from change.
 	Applied core.Applied `json:"applied,omitzero"`
-}
-
-// Next returns the State to accept after a verdict. prev is what the Store has,
-// which the verdict must start at. h is the history that was verified.
-func (v *Verifier) Next(ctx context.Context, h History, prev State, verdict core.Verdict) (State, error) {
-	next, err := v.next(ctx, h, prev, verdict)
-	if err != nil {
-		return State{}, fmt.Errorf("accept %.10s: %w", verdict.To, err)
-	}
-	return next, nil
-}
-
-func (v *Verifier) next(ctx context.Context, h History, prev State, verdict core.Verdict) (State, error) {
-	switch {
-	case verdict.Refusal != nil:
-		return State{}, fmt.Errorf("it was refused: %s", verdict.Refusal)
-	case prev.Introduction != v.anchor.Introduction:
-		return State{}, fmt.Errorf("the state is about another introduction, %.10s", prev.Introduction)
-	case prev.Commit == "" && verdict.From != v.anchor.Introduction, prev.Commit != "" && verdict.From != prev.Commit:
-		return State{}, fmt.Errorf("verified from %.10s: %w", verdict.From, ErrConflict)
-	}
-	refusal, err := v.Returns(ctx, h, prev, verdict)
-	if refusal != nil {
-		err = errors.New(refusal.String())
-	}
-	if err != nil {
-		return State{}, err
-	}
-	next := prev
-	if err := v.walk(h).describe(ctx, &next, verdict.To); err != nil {
-		return State{}, err
-	}
-	next.Previous, next.Commits, next.Time = prev.Commit, prev.Commits+len(verdict.Commits), v.now().UTC()
-	if next.Instead = len(verdict.Override) > 0; next.Instead {
-		next.Left = append(slices.Clone(prev.Left), prev.Commit)
-	}
-	return next, nil
 }
 
 // describe writes into a State what a commit is, and whose.
@@ -171,7 +135,7 @@ func (s State) allows(next State) error {
 		return ErrConflict
 	case next.Clock.Before(s.Clock), next.Heartbeat.Time.Before(s.Heartbeat.Time):
 		return ErrBackwards
-	case len(next.Left) < len(s.Left):
+	case len(next.Left) < len(s.Left), !remembers(next.Refused, s.Refused):
 		return ErrBackwards
 	case next.Instead && next.Commits >= s.Commits && next.PolicyVersion >= 1 && s.Commit != "":
 		return nil

@@ -56,22 +56,24 @@ func (v *Verifier) forget() {
 	v.policies, v.known = map[[32]byte]*Policy{}, map[string]bool{}
 }
 
-// Verify judges every commit that to has and from has not, parents first. from
-// is the revision that was accepted last; empty means the introduction, which is
-// then listed first. The verdict's Refusal is the first reason not to obey to.
-// An error is a machine's fault, and nothing may be concluded from it.
+// Verify judges every commit that to has and from has not, parents first. An
+// empty from means the introduction, which is then listed first. The verdict's
+// Refusal is the first reason not to obey to. An error is a machine's fault, and
+// nothing may be concluded from it. It remembers nothing of what was refused
+// before: what is to be accepted is judged by Follow.
 func (v *Verifier) Verify(ctx context.Context, h History, from, to string) (core.Verdict, error) {
 	return v.verify(ctx, from, to, v.walk(h))
 }
 
-// VerifyProposal judges the commits that a branch would bring to an accepted
+// VerifyProposal judges the commits that a branch would bring to the accepted
 // revision. The branch need not contain that revision, only the introduction. A
 // verdict without refusal says that its commits could be obeyed once they are in
-// the branch that is followed; it is no verdict to accept.
-func (v *Verifier) VerifyProposal(ctx context.Context, h History, accepted, head string) (core.Verdict, error) {
+// the branch that is followed; nothing accepts it, and what it refuses is not
+// remembered: anyone may propose anything.
+func (v *Verifier) VerifyProposal(ctx context.Context, h History, accepted State, head string) (core.Verdict, error) {
 	w := v.walk(h)
-	w.proposal = true
-	return v.verify(ctx, accepted, head, w)
+	w.proposal, w.memory = true, accepted.Refused
+	return v.verify(ctx, accepted.Commit, head, w)
 }
 
 func (v *Verifier) walk(h History) *walk {
@@ -96,6 +98,8 @@ type walk struct {
 	proposal bool               // the range need not build on what it starts from
 	accepted *Policy            // of the revision that was accepted last
 	policies map[string]*Policy // by commit; nil: that commit has none that is readable
+	memory   []Refused          // what was refused before
+	refused  []Refused          // what this walk refused and is to be remembered
 }
 
 // run fills in the verdict's commits and returns the first reason to refuse.

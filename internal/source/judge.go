@@ -1,0 +1,82 @@
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/trust"
+)
+
+// Judge says whether the commits from a revision, or from the introduction if
+// from is empty, up to another may be obeyed. It remembers nothing.
+func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
+	return s.withApprovals(ctx, nil, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
+}
+
+// follow judges the tip of the branch that is followed. Where it may not be
+// obeyed, root principals may have said that it may.
+func (s *Source) follow(ctx context.Context, tip string) (trust.Step, error) {
+	prev, _ := s.accepted.Accepted()
+	step, err := s.stepWithApprovals(ctx, nil, func() (trust.Step, error) { return s.verifier.Follow(ctx, s.repo, prev, tip) })
+	match := s.verifier.OverrideTags(prev, step)
+	if err != nil || match == nil {
+		return step, err
+	}
+	if err := s.fetchTags(ctx, match); err != nil {
+		step.Verdict().Refusal.Found += "; overrides cannot be fetched: " + err.Error()
+		return step, ctx.Err()
+	}
+	return s.stepWithApprovals(ctx, match, func() (trust.Step, error) { return s.verifier.Override(ctx, s.repo, prev, step) })
+}
+
+// remember writes down what the followed branch asked for and was refused for
+// good. Before the first revision is accepted there is no record to write it to.
+func (s *Source) remember(ctx context.Context, step trust.Step) error {
+	state, ok := s.accepted.Accepted()
+	if !ok {
+		return nil
+	}
+	if err := s.accepted.Note(ctx, step.Remember); err != nil {
+		return fmt.Errorf("remember what was refused: %w", err)
+	}
+	if warning := state.Forgets(); warning != nil {
+		s.warnings = append(s.warnings, *warning)
+	}
+	return nil
+}
+
+func (s *Source) fetchTags(ctx context.Context, match func(ref string) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	return s.repo.FetchTags(ctx, match)
+}
+
+// stepWithApprovals is withApprovals for what may be accepted.
+func (s *Source) stepWithApprovals(ctx context.Context, also func(ref string) bool, judge func() (trust.Step, error)) (step trust.Step, err error) {
+	_, err = s.withApprovals(ctx, also, func() (core.Verdict, error) {
+		step, err = judge()
+		return step.Verdict(), err
+	})
+	return step, err
+}
+
+// withApprovals judges again with the approvals that the remote has, if some are
+// missing. They are asked for by name, and only then: most commits need none.
+// Other tags that judge needs match also.
+func (s *Source) withApprovals(ctx context.Context, also func(ref string) bool, judge func() (core.Verdict, error)) (core.Verdict, error) {
+	verdict, err := judge()
+	if err != nil || verdict.Refusal == nil {
+		return verdict, err
+	}
+	match, err := s.verifier.MissingApprovals(ctx, s.repo, verdict)
+	if err != nil || match == nil {
+		return verdict, err
+	}
+	all := func(ref string) bool { return match(ref) || also != nil && also(ref) }
+	if err := s.fetchTags(ctx, all); err != nil {
+		verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
+		return verdict, ctx.Err()
+	}
+	return judge()
+}

@@ -1,0 +1,106 @@
+package source_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/source"
+	"prumo.dev/prumo/internal/trust"
+	"prumo.dev/prumo/test/lab"
+)
+
+// TestRefusedStaysRefused: what the followed branch was refused stays refused when
+// the reason is gone, after the loss of the folder too, until root says otherwise.
+// What was merely proposed is not remembered.
+func TestRefusedStaysRefused(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := os.ReadFile(l.Trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain = append(plain, "repo: {id: lab, ref: refs/heads/main}\n"...)
+	revoked := fmt.Appendf(plain[:len(plain):len(plain)], "revoked: {ssh: [%q]}\n", l.Keys["flo"].Fingerprint())
+	docs := documents(t)
+	open := func(trustFile []byte) *source.Source {
+		t.Helper()
+		if err := os.WriteFile(l.Trust, trustFile, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, l, func(o *source.Options) { o.Cluster = docs })
+	}
+	check := func(what string, v *core.Verdict, err error, want string) {
+		t.Helper()
+		got := ""
+		if v != nil && v.Refusal != nil {
+			got = v.Refusal.Code
+		}
+		if err != nil || got != want {
+			t.Fatalf("%s: got %q (%+v), %v; want %q", what, got, v, err, want)
+		}
+	}
+	good := l.Repo.Head()
+	s := open(plain)
+	_, v, err := s.Advance(t.Context())
+	check("at the beginning", v, err, "")
+	s = open(revoked)
+	_, v, err = s.Advance(t.Context())
+	check("nothing new", v, err, "")
+
+	record := filepath.Join(l.Dir, "state", "accepted.json")
+	before, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Repo.Branch("idea"); err != nil {
+		t.Fatal(err)
+	}
+	idea := commit(t, l, "flo", "tools/mlflow.yaml")
+	p, err := s.Propose(t.Context(), "refs/heads/idea")
+	check("as a proposal", &p.Verdict, err, trust.CodeKeyRevoked)
+	if after, err := os.ReadFile(record); err != nil || string(after) != string(before) {
+		t.Errorf("a proposal changed what is remembered: %s, %v", after, err)
+	}
+
+	if err := l.Repo.Checkout("main"); err != nil {
+		t.Fatal(err)
+	}
+	tip := commit(t, l, "flo", "tools/label-studio.yaml")
+	_, v, err = s.Advance(t.Context())
+	check("by a revoked key", v, err, trust.CodeKeyRevoked)
+
+	s = open(plain)
+	_, v, err = s.Advance(t.Context())
+	check("the key is good again", v, err, trust.CodeRefused)
+	_, found, err := s.Find(t.Context(), "")
+	check("asked about the tip", &found, err, trust.CodeRefused)
+	p, err = s.Propose(t.Context(), "refs/heads/idea")
+	if check("the proposal", &p.Verdict, err, ""); p.Head != idea {
+		t.Errorf("the proposal is %s, want %s", p.Head, idea)
+	}
+
+	if err := os.RemoveAll(filepath.Join(l.Dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	s = open(plain)
+	rev, v, err := s.Advance(t.Context())
+	if check("without its folder", v, err, trust.CodeRefused); rev.Commit != good {
+		t.Errorf("in force %s, want %s", rev.Commit, good)
+	}
+
+	override(t, l, good, tip)
+	rev, v, err = s.Advance(t.Context())
+	if check("by the word of root", v, err, ""); rev.Commit != tip {
+		t.Errorf("in force %s, want %s", rev.Commit, tip)
+	}
+	next := commit(t, l, "flo", "tools/jupyter.yaml")
+	rev, v, err = s.Advance(t.Context())
+	if check("what builds on it", v, err, ""); rev.Commit != next {
+		t.Errorf("in force %s, want %s", rev.Commit, next)
+	}
+}
