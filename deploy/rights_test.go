@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -8,7 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"prumo.dev/prumo/deploy"
+	"prumo.dev/prumo/internal/cluster"
 )
 
 // wantRights is all that the daemon may do: verbs by resource.
@@ -104,4 +110,54 @@ func TestRightsOneByOne(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestApprovers binds the role of those who approve: they may, and nothing else.
+func TestApprovers(t *testing.T) {
+	admin, _ := install(t)
+	for _, text := range []string{
+		optional(t, "rbac-approvers.yaml"),
+		`{apiVersion: v1, kind: ServiceAccount, metadata: {name: ana, namespace: default}}`,
+		`{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: prumo-approvers, namespace: prumo-system},
+			roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prumo-system-approver}, subjects: [{kind: ServiceAccount, name: ana, namespace: default}]}`,
+	} {
+		if err := admin.apply(t.Context(), object(t, "%s", text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs := func(who *rest.Config) *cluster.Documents {
+		live, err := cluster.New(who, "lab")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return live.Documents(deploy.Namespace)
+	}
+	daemon, ana := docs(configOf(t, deploy.Namespace, "prumo")), docs(configOf(t, "default", "ana"))
+	if _, err := ana.Save(t.Context(), "approval", []byte("1"), ""); !apierrors.IsForbidden(err) {
+		t.Errorf("create: %v, want forbidden: that is the daemon's", err)
+	}
+	version, err := daemon.Save(t.Context(), "approval", []byte("1"), "")
+	if errors.Is(err, cluster.ErrChanged) { // by another test
+		_, version, err = daemon.Load(t.Context(), "approval")
+	}
+	if err == nil {
+		_, err = ana.Save(t.Context(), "approval", []byte("2"), version)
+	}
+	if err != nil {
+		t.Errorf("approve: %v", err)
+	}
+	for _, name := range []string{"accepted", "drift"} {
+		if _, _, err := ana.Load(t.Context(), name); !apierrors.IsForbidden(err) {
+			t.Errorf("read %s: %v, want forbidden", name, err)
+		}
+	}
+}
+
+func optional(t *testing.T, name string) string {
+	t.Helper()
+	data, err := deploy.FS.ReadFile("optional/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

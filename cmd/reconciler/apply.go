@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,9 @@ same pass that the daemon runs, once. A plain directory has no signatures: it is
 applied only with --allow-unsigned.
 
 Deletions of protected kinds, mass deletions and replacements are held until the
-plan that shows them is approved by its hash.`,
+plan that shows them is approved by its hash: beforehand (reconciler approve), or
+with --approve, which carries out that plan and no other. Where the daemon runs only
+the first works, for the state is its own.`,
 		Example: `  reconciler apply --config /etc/prumo/config.yaml
   reconciler apply --config /etc/prumo/config.yaml --approve 7c1e…
   reconciler apply --allow-unsigned examples/infra-repo   # to try things out`,
@@ -53,7 +56,7 @@ func (t *target) apply(cmd *cobra.Command, args []string, approve string, wait t
 	if err != nil {
 		return core.Report{}, err
 	}
-	opts := logging(cmd, cfg)
+	opts := t.options(cmd, args, cfg)
 	opts.Approved, opts.Wait = approve, wait
 	if !t.fromRepo() {
 		tree, _, err := t.tree(cmd, args, cfg)
@@ -67,6 +70,9 @@ func (t *target) apply(cmd *cobra.Command, args []string, approve string, wait t
 		return rec.Apply(cmd.Context(), tree)
 	}
 	unlock, err := daemon.Lock(cfg.StateDir)
+	if errors.Is(err, daemon.ErrInUse) && approve != "" {
+		err = fmt.Errorf("%w; to have that one carry the plan out: reconciler approve, as the plan shows", err)
+	}
 	if err != nil {
 		return core.Report{}, err
 	}

@@ -36,7 +36,7 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 		if err != nil {
 			return err
 		}
-		rec, err := daemon.Reconciler(cfg, asSource(src), logging(cmd, cfg))
+		rec, err := daemon.Reconciler(cfg, asSource(src), t.options(cmd, args, cfg))
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ Exit code 0: nothing to do. 2: changes. 1: an error, a refusal, or problems.`,
 		if err != nil {
 			return err
 		}
-		rec, err := daemon.Reconciler(cfg, asSource(src), logging(cmd, cfg))
+		rec, err := daemon.Reconciler(cfg, asSource(src), t.options(cmd, args, cfg))
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (t *target) planPull(cmd *cobra.Command, number int) error {
 	if err != nil {
 		return err
 	}
-	rec, err := daemon.Reconciler(cfg, src, logging(cmd, cfg))
+	rec, err := daemon.Reconciler(cfg, src, t.options(cmd, nil, cfg))
 	if err != nil {
 		return err
 	}

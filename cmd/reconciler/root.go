@@ -30,7 +30,7 @@ Exit codes: 0 all is well, 1 an error or a refusal, 2 changes or drift found.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newValidate(), newRender(), newVerify(), newPolicy(), newPlan(), newApply(), newDrift(),
+		newValidate(), newRender(), newVerify(), newPolicy(), newPlan(), newApply(), newApprove(), newDrift(),
 		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newSandboxed(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

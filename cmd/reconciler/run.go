@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,9 @@ func newRun() *cobra.Command {
 		}
 		if len(problems) > 0 {
 			return tell(cmd, problems)
+		}
+		if cfg.File, err = filepath.Abs(*file); err != nil { // it is told to people who are elsewhere
+			return err
 		}
 		problems, err = daemon.Run(cmd.Context(), cfg, daemon.Logger(cmd.ErrOrStderr(), cfg.Log))
 		if err == nil && len(problems) > 0 {

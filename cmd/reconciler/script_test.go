@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ func TestMain(m *testing.M) {
 //	live patch KIND NS NAME MANAGER JSON   change it as somebody (merge patch)
 //	live delete KIND NS NAME     delete it
 //	hash                         plan, and set $HASH to the plan's hash
+//	await FILE REGEXP            wait until a file says something
 //	losegpu NODE N               take GPUs out of a machine
 //	images                       a registry, and a policy of the lab that verifies images
 //	images revoke, restore       have the policy want another key, and the right one again
@@ -97,6 +99,7 @@ func TestScripts(t *testing.T) {
 			"image":   command((*world).cmdImage),
 			"bigfile": command((*world).cmdBigFile),
 			"hash":    command((*world).cmdHash),
+			"await":   command((*world).cmdAwait),
 			"losegpu": command((*world).cmdLoseGPU),
 		},
 	})
@@ -266,6 +269,32 @@ func (w *world) cmdHash(ts *testscript.TestScript, _ []string) error {
 	}
 	ts.Setenv("HASH", rep.Plan.Hash)
 	return nil
+}
+
+// cmdAwait waits for what a process in the background writes.
+func (w *world) cmdAwait(ts *testscript.TestScript, args []string) error {
+	if err := want(args, 2, "await FILE REGEXP"); err != nil {
+		return err
+	}
+	said, err := regexp.Compile("(?m)" + args[1])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := bounded()
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && said.Match(text) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not say %s: %v\n%s", args[0], args[1], err, text)
+		}
+	}
 }
 
 func (w *world) cmdBigFile(ts *testscript.TestScript, args []string) error {

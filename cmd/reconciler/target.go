@@ -12,6 +12,7 @@ import (
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/daemon"
 	"prumo.dev/prumo/internal/git"
+	"prumo.dev/prumo/internal/report"
 	"prumo.dev/prumo/internal/source"
 )
 
@@ -130,7 +131,26 @@ func (t *target) tree(cmd *cobra.Command, args []string, cfg *config.Config) (co
 	return tree, src, err
 }
 
-// logging are options that log to standard error what goes wrong beside a pass.
-func logging(cmd *cobra.Command, cfg *config.Config) daemon.Options {
-	return daemon.Options{Log: daemon.Logger(cmd.ErrOrStderr(), cfg.Log)}
+// options are those of a pass by a command: what goes wrong beside it is logged to
+// standard error, and what it holds is approved by the command that is named here.
+func (t *target) options(cmd *cobra.Command, args []string, cfg *config.Config) daemon.Options {
+	return daemon.Options{Log: daemon.Logger(cmd.ErrOrStderr(), cfg.Log), Approve: t.approveCommand(cmd, args)}
+}
+
+// approveCommand is the command that carries out a plan with what it holds, but for
+// its hash; empty where the configuration says where to approve.
+func (t *target) approveCommand(cmd *cobra.Command, args []string) string {
+	words := []string{"reconciler", "apply"}
+	switch {
+	case t.config != "":
+		return ""
+	case !t.fromRepo():
+		words = append(words, "--allow-unsigned", dirArg(args))
+	}
+	for _, name := range []string{"repo", "ref", "trust", "state-dir", "instance", "kubeconfig", "context"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed {
+			words = append(words, "--"+name, flag.Value.String())
+		}
+	}
+	return report.Command(append(words, "--approve")...)
 }

@@ -27,11 +27,6 @@ type Options struct {
 	// need, wait until that spec is ready: as long as Wait, and else until the next
 	// plan.
 	Gate bool
-
-	// Approved is the hash of a plan that a person approved. Only under that hash
-	// is a Namespace, a CustomResourceDefinition, a PersistentVolume or a
-	// PersistentVolumeClaim ever deleted, whatever a plan says.
-	Approved string
 }
 
 // An Applier makes plans true in one cluster. It keeps no state between plans.
@@ -61,7 +56,6 @@ type pass struct {
 	opts     Options
 	plan     core.Plan
 	changes  []core.Change // of the plan
-	approved bool
 	outcomes []core.Outcome
 	after    []map[string]any      // objects as the server returned them
 	creates  map[core.ObjectID]int // what others cannot be without and this plan creates, by index of its change
@@ -78,7 +72,6 @@ func newPass(a *Applier, plan core.Plan) *pass {
 		opts:     a.opts,
 		plan:     plan,
 		changes:  plan.Changes,
-		approved: plan.Hash != "" && plan.Hash == a.opts.Approved,
 		outcomes: make([]core.Outcome, len(plan.Changes)),
 		after:    make([]map[string]any, len(plan.Changes)),
 		creates:  map[core.ObjectID]int{},

@@ -15,7 +15,8 @@ import (
 // replaceWait bounds how long a replaced object may take to go.
 const replaceWait = 30 * time.Second
 
-// protected are the kinds that hold what cannot be made again.
+// protected are the kinds that hold what cannot be made again: only what the plan's
+// Approval allows of them is ever deleted, whatever its changes say.
 var protected = map[string]bool{
 	"Namespace":             true,
 	"PersistentVolume":      true,
@@ -101,13 +102,15 @@ func (p *pass) guard(c core.Change, live map[string]any) (core.Status, string) {
 		return core.StatusFailed, "not deleted: it does not carry our mark any more"
 	case u.GetAnnotations()[core.AnnotationOrigin] != core.OriginCreated:
 		return core.StatusFailed, "not deleted: it was there before us"
-	case strings.HasPrefix(u.GetAnnotations()[core.AnnotationSpec], core.KindDataset+"/") && !p.approved:
+	case strings.HasPrefix(u.GetAnnotations()[core.AnnotationSpec], core.KindDataset+"/") && !p.approved(c):
 		return core.StatusHeld, "what belongs to a Dataset is deleted only when this very plan is approved"
-	case protected[kind] && !p.approved:
+	case protected[kind] && !p.approved(c):
 		return core.StatusHeld, fmt.Sprintf("a %s is deleted only when this very plan is approved", c.ID.Kind)
 	}
 	return "", ""
 }
+
+func (p *pass) approved(c core.Change) bool { return p.plan.Approval.Allows(p.plan.Hash, c) }
 
 // release gives up the object of a change: marks, fields and taints go, the
 // object stays.

@@ -121,14 +121,26 @@ func TestPruneIsBoundToWhatWasRead(t *testing.T) {
 	}
 }
 
+// approved is a plan that a person approved.
+func approved(plan core.Plan) core.Plan {
+	plan.Approval.Plan = plan.Hash
+	return plan
+}
+
 func TestProtectedKindsNeedThisPlansApproval(t *testing.T) {
 	w := newWorld(t)
 	claim := "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: " + w.name + "}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}"
 	w.put(t, render(t, w.namespace(), claim, w.configMap("keep", "x")))
 	plan := w.plan(t, render(t, w.configMap("keep", "x")))
 	want := []string{"delete Namespace/" + w.name + " held", "delete PersistentVolumeClaim/data held"}
-	for name, approved := range map[string]string{"none": "", "another": "0000"} {
-		if diff := cmp.Diff(want, told(w.apply(t, plan, apply.Options{Approved: approved}))); diff != "" {
+	elsewhere := plan.Changes[0]
+	elsewhere.UID = "of another object of that name"
+	for name, approval := range map[string]core.Approval{
+		"none": {}, "another plan": {Plan: "0000"}, "another object": {Begun: map[string]bool{elsewhere.Deed(): true}},
+	} {
+		plan := plan
+		plan.Approval = approval
+		if diff := cmp.Diff(want, told(w.apply(t, plan))); diff != "" {
 			t.Errorf("approved: %s (-want +got)\n%s", name, diff)
 		}
 	}
@@ -137,7 +149,7 @@ func TestProtectedKindsNeedThisPlansApproval(t *testing.T) {
 	if n := w.apply(t, unhashed).Count(core.StatusHeld); n != 2 {
 		t.Errorf("a plan without hash: %d held; want 2", n)
 	}
-	result := w.apply(t, plan, apply.Options{Approved: plan.Hash})
+	result := w.apply(t, approved(plan))
 	if result.Count(core.StatusDone) != 2 {
 		t.Errorf("approved: %+v", result.Outcomes)
 	}
@@ -177,7 +189,7 @@ func TestNodeIsNeverDeleted(t *testing.T) {
 	plan := w.plan(t, core.Rendering{})
 	plan.Changes[0].Action = core.ActionDelete
 	patch(t, nodes, w.name, `{"metadata":{"annotations":{"prumo.dev/origin":"created"}}}`)
-	if o := w.apply(t, plan, apply.Options{Approved: plan.Hash}).Outcomes[0]; o.Status != core.StatusFailed || o.Reason != "a Node is never deleted" {
+	if o := w.apply(t, approved(plan)).Outcomes[0]; o.Status != core.StatusFailed || o.Reason != "a Node is never deleted" {
 		t.Errorf("%+v", o)
 	}
 	plan.Changes[0].Action = core.ActionRelease
@@ -259,7 +271,7 @@ func TestDatasetNeedsThisPlansApproval(t *testing.T) {
 	if o := w.apply(t, plan).Outcomes[0]; o.Status != core.StatusHeld {
 		t.Errorf("not approved: %+v", o)
 	}
-	if o := w.apply(t, plan, apply.Options{Approved: plan.Hash}).Outcomes[0]; o.Status != core.StatusDone {
+	if o := w.apply(t, approved(plan)).Outcomes[0]; o.Status != core.StatusDone {
 		t.Errorf("approved: %+v", o)
 	}
 }

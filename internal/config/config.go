@@ -29,6 +29,9 @@ const maxFile = 1 << 20
 // Config is the daemon's configuration. File names in it are absolute after
 // Load.
 type Config struct {
+	// File is the name that it was loaded by; empty if by none.
+	File string `yaml:"-"`
+
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"`
 
@@ -188,6 +191,7 @@ func Load(file string) (*Config, []core.Problem, error) {
 	if problems := c.check(file, data); len(problems) > 0 {
 		return nil, problems, nil
 	}
+	c.File = file
 	c.resolve(filepath.Dir(file))
 	return c, nil, nil
 }

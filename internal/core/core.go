@@ -2,6 +2,8 @@ package core
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -425,12 +427,38 @@ type Change struct {
 	Force           bool           `json:"-"` // take Conflicts, and what is Hollow
 }
 
+// Deed names what a change does, or would do if it were not held, to which very
+// object: an object made anew is another one.
+func (c Change) Deed() string {
+	sum := sha256.Sum256([]byte(string(cmp.Or(c.Wanted, c.Action)) + "\x00" + c.ID.String() + "\x00" + c.UID))
+	return hex.EncodeToString(sum[:16])
+}
+
+// An Approval lets go on what a plan would hold for a person.
+type Approval struct {
+	Plan  string          // hash of the plan that a person was shown: all that it holds
+	Begun map[string]bool // by Deed: what is left of such a plan, which has another hash once it is half done
+	By    string          // who approved, as they say
+}
+
+// Allows reports whether a change of the plan with a hash is approved.
+func (a Approval) Allows(plan string, c Change) bool {
+	return plan != "" && (a.Plan == plan || a.Begun[c.Deed()])
+}
+
 // A Plan is what would change in the live cluster to obey a revision.
 type Plan struct {
 	Revision  Revision `json:"revision"`
 	Changes   []Change `json:"changes"` // in the order in which they are applied
 	Unchanged int      `json:"unchanged"`
 	Hash      string   `json:"hash"` // hexadecimal SHA-256 of all that is done; what an approval binds to
+
+	// Approve is the command that approves what the plan holds, for people; empty if
+	// it holds nothing that can be approved, or if that is planned anew at once.
+	Approve string `json:"approve,omitempty"`
+
+	// Approval is what the plan was made under; never printed.
+	Approval Approval `json:"-"`
 
 	// What was in force, and what shall be. Apply orders by their refs and asks
 	// whether what others need is ready; never printed.
@@ -680,8 +708,11 @@ type Report struct {
 	Due         time.Time     `json:"due,omitzero"`          // when something ends that nothing else tells of, such as settling
 }
 
+// CodeApproval is the code of a warning: somebody approved, and it does not count.
+const CodeApproval = "E-APPROVAL"
+
 // A Warning is what a person should look at although Report.Revision is obeyed.
-// Code is one of those of a Refusal.
+// Code is CodeApproval, or one of those of a Refusal.
 type Warning struct {
 	Code    string          `json:"code"`
 	Commit  string          `json:"commit,omitempty"`

@@ -17,11 +17,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"prumo.dev/prumo/deploy"
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/daemon"
@@ -74,6 +76,7 @@ func TestDaemon(t *testing.T) {
 		{"keeps a broken spec as it was", (*world).keepsBroken},
 		{"outlives its remote", (*world).outlivesRemote},
 		{"outlives its API server", (*world).outlivesServer},
+		{"waits for an approval", (*world).waitsForApproval},
 		{"does not share its state", (*world).sharesNothing},
 	} {
 		if !t.Run(chapter.name, func(t *testing.T) { chapter.tell(w, t) }) {
@@ -391,6 +394,56 @@ func (w *world) sharesNothing(t *testing.T) {
 	_, err := daemon.Run(t.Context(), w.cfg, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "in use by another reconciler") {
 		t.Errorf("a second daemon on the same state: %v", err)
+	}
+}
+
+// waitsForApproval drops a workspace, whose home is deleted once a person has approved
+// it. What is begun of that goes on when the daemon has the right to it, and another
+// plan of the same hash would wait anew.
+func (w *world) waitsForApproval(t *testing.T) {
+	w.commit(t, lab.Root, func() error { return w.lab.Repo.Remove("workspaces/bruno.yaml") })
+	const command = "reconciler approve --namespace prumo-system --instance lab "
+	var hash string
+	w.untilStatus(t, "it is told how to approve", func(rep core.Report) error {
+		ok := false
+		if hash, ok = strings.CutPrefix(rep.Drift.Approve, command); !ok {
+			return fmt.Errorf("command %q, plan %+v, drift %+v", rep.Drift.Approve, rep.Plan, rep.Drift)
+		}
+		return nil
+	})
+	if !strings.Contains(w.log.String(), command+hash) {
+		t.Errorf("the log does not say %s", command+hash)
+	}
+	home := w.admin.CoreV1().PersistentVolumeClaims("ws-bruno")
+	claims, err := home.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(claims.Items) == 0 || claims.Items[0].DeletionTimestamp != nil {
+		t.Fatalf("%+v, %v; want the home there", claims, err)
+	}
+	person := &config.Config{Instance: w.cfg.Instance, StateNamespace: w.cfg.StateNamespace, Kubeconfig: w.cluster.Kubeconfig()}
+	if _, _, err := daemon.Approve(t.Context(), person, hash, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.untilStatus(t, "the daemon tries, and may not", func(rep core.Report) error {
+		if rep.Result == nil || rep.Result.Count(core.StatusFailed) == 0 {
+			return fmt.Errorf("result %+v", rep.Result)
+		}
+		return nil
+	})
+	role, err := deploy.FS.ReadFile("optional/rbac-protected-deletes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, w.cluster.Config(), role)
+	kubectl(t, w.cluster.Config(), []byte(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: prumo-system-protected-deletes},
+		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prumo-system-protected-deletes}, subjects: [{kind: ServiceAccount, name: prumo, namespace: prumo-system}]}`))
+	w.untilStatus(t, "what was begun is done", func(rep core.Report) error {
+		if len(rep.Errors) > 0 || !rep.Plan.Empty() || !rep.Drift.Empty() {
+			return fmt.Errorf("errors %v, plan %+v, drift %+v, result %+v", rep.Errors, rep.Plan, rep.Drift, rep.Result)
+		}
+		return nil
+	})
+	if _, err := w.admin.CoreV1().Namespaces().Get(t.Context(), "ws-bruno", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the namespace: %v, want it gone", err)
 	}
 }
 

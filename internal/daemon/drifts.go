@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"prumo.dev/prumo/internal/cluster"
@@ -89,7 +90,8 @@ func (d *driftRecords) save(ctx context.Context, l *drift.Ledger) error {
 	return nil
 }
 
-// A folder holds documents as files, for one process at a time (see Lock).
+// A folder holds documents as files. The daemon has it for itself (see Lock), but for
+// whoever approves beside it.
 type folder string
 
 func (f folder) name(document string) string { return filepath.Join(string(f), document+".json") }
@@ -109,6 +111,11 @@ func (f folder) Load(_ context.Context, name string) ([]byte, string, error) {
 
 // Save implements documents.
 func (f folder) Save(ctx context.Context, name string, data []byte, version string) (string, error) {
+	unlock, err := flock(filepath.Join(string(f), "documents.lock"), syscall.LOCK_EX)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	_, current, err := f.Load(ctx, name)
 	if err != nil {
 		return "", err

@@ -22,6 +22,12 @@ func install(t *testing.T, cfg *rest.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kubectl(t, cfg, text)
+}
+
+// kubectl applies what a file says, as an administrator would.
+func kubectl(t *testing.T, cfg *rest.Config, text []byte) {
+	t.Helper()
 	c, err := client.New(cfg, client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,7 +22,8 @@ import (
 
 // Options are what a caller adds to a configuration.
 type Options struct {
-	Approved string             // hash of a plan whose held changes are approved
+	Approved string             // hash of the one plan to carry out, with what it holds
+	Approve  string             // command that approves a plan, but for its hash; empty: that of the configuration
 	Wait     time.Duration      // how long apply waits for readiness
 	Gate     bool               // what depends on a spec waits until that is ready; always with Wait
 	Reporter reconcile.Reporter // told of each pass; nil: nobody
@@ -120,6 +122,7 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	docs := place(cfg, live)
 	view := reconcile.Cluster(live)
 	if opts.View != nil {
 		view = opts.View(live)
@@ -131,12 +134,14 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 		Renderer: renderer,
 		Images:   verifier,
 		Cluster:  view,
-		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Gate: opts.Gate || opts.Wait > 0, Approved: opts.Approved}),
+		Applier:  apply.New(live, apply.Options{Wait: opts.Wait, Gate: opts.Gate || opts.Wait > 0}),
 		Reporter: opts.Reporter,
+		Approve:  cmp.Or(opts.Approve, approveCommand(cfg)),
 		Drifts: drift.New(drift.Options{Debounce: time.Duration(cfg.Drift.Debounce), History: cfg.Drift.History,
 			Once: opts.View == nil}),
-		Records: records(cfg, live, opts.Log),
-		Now:     time.Now,
+		Records:   records(docs, opts.Log),
+		Approvals: approvals(docs),
+		Now:       time.Now,
 
 		MaxDelete: noneIfZero(cfg.Deletion.Max), MaxDeleteShare: noneIfZero(cfg.Deletion.Share),
 	}, nil
@@ -155,16 +160,24 @@ func connect(cfg *config.Config) (*cluster.Cluster, error) {
 	return cluster.Connect(cluster.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.Context, Instance: cfg.Instance})
 }
 
-// records keep what is known of drift in the cluster if it may, else on disk; nil
-// if there is no place for it.
-func records(cfg *config.Config, live *cluster.Cluster, log *slog.Logger) reconcile.Records {
+// place is where documents are: in the cluster if they may, else on disk; nil if
+// there is no place for them.
+func place(cfg *config.Config, live *cluster.Cluster) documents {
 	switch {
 	case cfg.StateNamespace != "":
-		return &driftRecords{docs: live.Documents(cfg.StateNamespace), log: log}
+		return live.Documents(cfg.StateNamespace)
 	case cfg.StateDir != "":
-		return &driftRecords{docs: folder(cfg.StateDir), log: log}
+		return folder(cfg.StateDir)
 	}
 	return nil
+}
+
+// records keep what is known of drift.
+func records(docs documents, log *slog.Logger) reconcile.Records {
+	if docs == nil {
+		return nil
+	}
+	return &driftRecords{docs: docs, log: log}
 }
 
 // Pulls joins what plans pull requests; nil if the configuration has no forge.

@@ -10,8 +10,8 @@ import (
 	"prumo.dev/prumo/internal/objpath"
 )
 
-// hold turns what may not be done without asking into ActionHold, unless the
-// plan of this hash is approved. What Options.Hold forbids no approval allows.
+// hold turns what may not be done without asking into ActionHold, unless it is
+// approved in the plan of this hash. What Options.Hold forbids no approval allows.
 func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
 	all := holdAll(drafts, obs, opts)
 	for i := range drafts {
@@ -35,13 +35,20 @@ func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
 		case opts.Hold != "" && why == all:
 			d.Wanted, d.Action = d.Action, core.ActionHold
 			d.note(why) // nobody can approve what nobody can know
-		case opts.Approved == hash:
-			d.note("approved")
+		case opts.Approval.Allows(hash, d.Change):
+			d.note(approvedBy(opts.Approval.By))
 		default:
 			d.Wanted, d.Action, d.Approvable = d.Action, core.ActionHold, true
 			d.note(why)
 		}
 	}
+}
+
+func approvedBy(who string) string {
+	if who == "" {
+		return "approved"
+	}
+	return cut("approved by "+clean(who), "")
 }
 
 // holdAll says why nothing at all may be deleted or released; "" if it may.

@@ -119,12 +119,12 @@ func TestHold(t *testing.T) {
 				t.Errorf("approvable: %v, want %v", p.Approvable(), tt.held)
 			}
 			// The hash of the held plan releases it, and no other does.
-			tt.opts.Approved = p.Hash
+			tt.opts.Approval.Plan = p.Hash
 			approved := Make(core.Revision{}, obs, tt.opts)
 			if approved.Hash != p.Hash || approved.Count(core.ActionDelete) != tt.orphans {
 				t.Errorf("approved: %d deletes of %d, hash changed: %v", approved.Count(core.ActionDelete), tt.orphans, approved.Hash != p.Hash)
 			}
-			tt.opts.Approved = strings.Repeat("0", 64)
+			tt.opts.Approval.Plan = strings.Repeat("0", 64)
 			if again := Make(core.Revision{}, obs, tt.opts); again.Count(core.ActionHold) != held {
 				t.Errorf("another hash releases %d", held-again.Count(core.ActionHold))
 			}
@@ -135,7 +135,7 @@ func TestHold(t *testing.T) {
 func TestReplaceIsReleasedByItsHash(t *testing.T) {
 	f := fixture{want: replace(deployment, "matchLabels: {app: web}", "matchLabels: {app: web2}"), live: deployment, ours: true, blocked: "immutable"}
 	p := f.plan(t, Options{})
-	if c := one(t, f.plan(t, Options{Approved: p.Hash})); c.Action != core.ActionReplace || c.Risk != core.RiskDestructive {
+	if c := one(t, f.plan(t, Options{Approval: core.Approval{Plan: p.Hash}})); c.Action != core.ActionReplace || c.Risk != core.RiskDestructive {
 		t.Errorf("got %s, %s; want replace", c.Action, c.Risk)
 	}
 }
@@ -243,7 +243,7 @@ func TestHoldWhatNobodyCanApprove(t *testing.T) {
 	obs := core.Observation{Objects: inOrder(t, 100), Orphans: configMaps(t, 1)}
 	opts := Options{Hold: "the repo has problems"}
 	p := Make(core.Revision{}, obs, opts)
-	opts.Approved = p.Hash
+	opts.Approval.Plan = p.Hash
 	c := one(t, Make(core.Revision{}, obs, opts))
 	if c.Action != core.ActionHold || c.Wanted != core.ActionDelete {
 		t.Errorf("got %s (%s), want a held deletion", c.Action, c.Wanted)

@@ -19,9 +19,8 @@ const (
 
 // Options say what a plan may do without asking.
 type Options struct {
-	// Approved is the hash of a plan that a person approved. A plan with that hash
-	// holds nothing back but for Hold.
-	Approved string
+	// Approval is what a person approved. What it allows is held back only by Hold.
+	Approval core.Approval
 
 	// Hold says why nothing may be deleted or released now, such as "the repo has
 	// problems". Empty: it may.
@@ -64,7 +63,7 @@ type draft struct {
 
 // Make returns what would change in the live cluster to obey rev.
 func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
-	plan := core.Plan{Revision: rev, Changes: []core.Change{}}
+	plan := core.Plan{Revision: rev, Changes: []core.Change{}, Approval: opts.Approval}
 	var drafts []draft
 	for _, o := range obs.Objects {
 		d, differs := desired(o, obs.Leaving)

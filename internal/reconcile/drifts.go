@@ -35,13 +35,14 @@ func (r *Reconciler) observeToApply() observe {
 
 // A view is how a pass sees the cluster, and with what memory.
 type view struct {
-	observe observe
-	drifts  *drift.Ledger
+	observe   observe
+	drifts    *drift.Ledger
+	approvals Approvals
 }
 
 // glance is the view of a pass that changes nothing.
 func (r *Reconciler) glance(ctx context.Context) view {
-	return view{r.Cluster.Observe, r.ledger(ctx).Glance()}
+	return view{r.Cluster.Observe, r.ledger(ctx).Glance(), nil}
 }
 
 // look observes the cluster and takes in what it says of the hardware. Where that

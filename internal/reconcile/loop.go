@@ -20,6 +20,8 @@ type Loop struct {
 	Wake     <-chan struct{}           // something may have changed: run a pass now; may be nil
 	Grace    time.Duration             // how long a pass may go on after ctx ends
 	Log      *slog.Logger
+
+	waiting string // the approval that was asked for last
 }
 
 // maxBackoff bounds the time between two passes that fail.
@@ -147,11 +149,42 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 	for _, f := range rep.Errors {
 		l.Log.Error("stage failed", "stage", f.Stage, "error", f.Msg)
 	}
+	l.ask(rep)
 	if err != nil {
 		l.Log.Error("pass failed", append(attrs, "error", err)...)
 		return
 	}
 	l.Log.Info("pass done", attrs...)
+}
+
+// shownHeld is how many of the changes that wait for an approval are named.
+const shownHeld = 10
+
+// ask logs, once for each plan, what waits for an approval and the command to give it,
+// and who approved what is done now.
+func (l *Loop) ask(rep core.Report) {
+	if rep.Plan == nil {
+		return
+	}
+	if who := rep.Plan.Approval; len(who.Begun) > 0 && rep.Result != nil {
+		l.Log.Warn("carries out what was approved", "by", who.By, "plan", rep.Plan.Hash, "done", rep.Result.Count(core.StatusDone))
+	}
+	command, held, names := "", 0, []string(nil)
+	for _, part := range []*core.Plan{rep.Plan, rep.Drift} {
+		for _, c := range part.Changes {
+			if !c.Approvable {
+				continue
+			}
+			command = part.Approve
+			if held++; held <= shownHeld {
+				names = append(names, string(c.Wanted)+" "+c.ID.String())
+			}
+		}
+	}
+	if command != "" && command != l.waiting {
+		l.Log.Warn("waits for an approval", "held", held, "changes", names, "approve", command)
+	}
+	l.waiting = command
 }
 
 // news logs what became of one drift.

@@ -154,7 +154,7 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 	if err != nil {
 		return err
 	}
-	plan := diff.Make(proposal.Tree.Revision, seen, p.Reconciler.options(want, nil))
+	plan := p.Reconciler.withCommand(diff.Make(proposal.Tree.Revision, seen, p.Reconciler.options(want, nil)))
 	if err := p.Reconciler.nameHits(ctx, plan.Changes); err != nil {
 		return err
 	}

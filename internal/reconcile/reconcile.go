@@ -86,17 +86,19 @@ type Reporter interface {
 // A Reconciler makes a cluster match the last accepted revision of a repo. Its
 // methods must not be called concurrently.
 type Reconciler struct {
-	Instance string
-	Approved string // hash of a plan whose held changes a person approved
-	Source   Source
-	Renderer Renderer
-	Images   Images // nil: images are not verified
-	Cluster  Cluster
-	Applier  Applier
-	Reporter Reporter
-	Drifts   *drift.Ledger // what is known of drift; nil: nothing
-	Records  Records       // nil: it is forgotten
-	Now      func() time.Time
+	Instance  string
+	Approved  string // hash of the one plan to carry out, with what it holds; empty: any
+	Source    Source
+	Renderer  Renderer
+	Images    Images // nil: images are not verified
+	Cluster   Cluster
+	Applier   Applier
+	Reporter  Reporter
+	Approvals Approvals     // that Reconcile heeds; nil: none
+	Approve   string        // command that approves a plan, but for its hash; for people
+	Drifts    *drift.Ledger // what is known of drift; nil: nothing
+	Records   Records       // nil: it is forgotten
+	Now       func() time.Time
 
 	// How much a plan may delete without asking, as in diff.Options.
 	MaxDelete      int
@@ -131,7 +133,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, at(core.StageRender, err)
 	}
-	plan, now, err := r.plan(ctx, tree, before, view{r.observeToApply(), drifts}, &rep)
+	plan, now, err := r.plan(ctx, tree, before, view{r.observeToApply(), drifts, r.approvals()}, &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -141,6 +143,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	result, err := r.Applier.Apply(ctx, plan)
 	rep.Result = &result
 	r.settle(ctx, drifts, result, &rep)
+	planAgain(plan, result, &rep)
 	if err != nil {
 		return rep, at(core.StageApply, err)
 	}
@@ -173,7 +176,7 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 // remembers nothing.
 func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
 	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	plan, _, err := r.plan(ctx, tree, core.Rendering{}, view{r.observeToApply(), r.ledger(ctx).Glance()}, &rep)
+	plan, _, err := r.plan(ctx, tree, core.Rendering{}, view{r.observeToApply(), r.ledger(ctx).Glance(), nil}, &rep)
 	if err != nil {
 		return rep, err
 	}
@@ -204,7 +207,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
-	plan := diff.Make(tree.Revision, seen, r.options(want, untrusted))
+	plan := r.make(ctx, tree.Revision, seen, r.options(want, untrusted), v.approvals, rep)
 	plan.Changes = v.drifts.Settled(plan.Changes)
 	v.drifts.Explain(plan.Changes)
 	if err := r.nameHits(ctx, plan.Changes); err != nil {
@@ -226,7 +229,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 
 // options say what a plan may do without asking.
 func (r *Reconciler) options(want core.Rendering, untrusted map[core.ObjectID]core.Untrusted) diff.Options {
-	return diff.Options{Approved: r.Approved, Hold: holdReason(want), Untrusted: untrusted,
+	return diff.Options{Approval: core.Approval{Plan: r.Approved}, Hold: holdReason(want), Untrusted: untrusted,
 		MaxDelete: r.MaxDelete, MaxDeleteShare: r.MaxDeleteShare}
 }
 

@@ -188,8 +188,8 @@ func (in CommentInput) tail() string {
 	}
 	if in.Plan != nil && in.Plan.Hash != "" {
 		parts = append(parts, "plan "+code(short(in.Plan.Hash, 64)))
-		if in.Plan.Approvable() {
-			parts = append(parts, "what is held waits for "+code("reconciler apply --approve HASH")+" of the plan after the merge")
+		if in.Plan.Approvable() && in.Plan.Approve != "" {
+			parts = append(parts, "what is held waits for "+code(short(in.Plan.Approve, noteWidth))+", if the plan is still this one after the merge")
 		}
 	}
 	if in.Link != "" {

@@ -82,6 +82,7 @@ func planMarkdown(plan core.Plan) string {
 		b.WriteString(folded(c, changeDiff(c)))
 	}
 	fmt.Fprintf(&b, "\nPlan %s\n", code(plan.Hash))
+	b.WriteString(approvalMarkdown(plan))
 	return b.String()
 }
 
@@ -97,7 +98,16 @@ func driftMarkdown(drift core.Plan) string {
 			b.WriteString(row)
 		}
 	}
+	b.WriteString(approvalMarkdown(drift))
 	return b.String()
+}
+
+// approvalMarkdown says how to let go on what a plan holds.
+func approvalMarkdown(plan core.Plan) string {
+	if plan.Approve == "" || !plan.Approvable() {
+		return ""
+	}
+	return "\nTo approve what is held: " + code(plan.Approve) + "\n"
 }
 
 // driftRows are the table rows of one object.

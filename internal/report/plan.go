@@ -59,8 +59,12 @@ func (p *printer) planText(plan core.Plan) {
 
 // approval says how to let go on what a plan holds.
 func (p *printer) approval(plan core.Plan) {
-	if plan.Approvable() {
-		p.line("%s", p.paint(warned, "to carry out what is held: reconciler apply --approve "+oneLine(plan.Hash)))
+	switch {
+	case !plan.Approvable():
+	case plan.Approve != "":
+		p.line("%s", p.paint(warned, "to approve what is held: "+oneLine(plan.Approve)))
+	default:
+		p.line("%s", p.paint(warned, "what is held waits for an approval: plan again to see how to give it"))
 	}
 }
 

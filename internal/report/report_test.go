@@ -54,7 +54,7 @@ func samplePlan() core.Plan {
 	pool, poolAt := specAt("GPUPool", "h100", "pools/h100.cue", 12)
 	tool, toolAt := specAt("MLTool", "mlflow", "tools/mlflow.yaml", 1)
 	node, nodeAt := specAt("Node", "gpu-01", "nodes/rack-a.cue", 40)
-	return core.Plan{Revision: rev, Unchanged: 14, Hash: planSum, Changes: []core.Change{
+	return core.Plan{Revision: rev, Unchanged: 14, Hash: planSum, Approve: "reconciler approve --namespace prumo-system --instance prod " + planSum, Changes: []core.Change{
 		{ID: core.ObjectID{Kind: "Namespace", Name: "mlflow"}, Spec: tool, Pos: toolAt, Action: core.ActionCreate, Class: core.DriftDeleted,
 			Fields: []core.FieldChange{{Path: `.metadata.labels["prumo.dev/team"]`, To: "vision"}}},
 		{ID: core.ObjectID{Kind: "Node", Name: "gpu-01"}, Spec: node, Pos: nodeAt, Action: core.ActionAdopt, Class: core.DriftUnowned},

@@ -168,7 +168,7 @@ func (w *world) start(t testing.TB, v view, every ...time.Duration) *process {
 // approve lets the process do what the plan of this hash holds.
 func (p *process) approve(hash string) {
 	p.Approved = hash
-	p.Applier = apply.New(p.cluster, apply.Options{Approved: hash, Gate: p.watched != nil})
+	p.Applier = apply.New(p.cluster, apply.Options{Gate: p.watched != nil})
 }
 
 // pass runs one pass, which ends with the process.
