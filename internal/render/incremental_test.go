@@ -108,20 +108,23 @@ func TestLimits(t *testing.T) {
 	big := strings.Repeat("#", 1000)
 	tests := []struct {
 		name    string
+		size    int // of box a
 		limits  Limits
 		want    string
 		objects int
 	}{
-		{"bytes", Limits{FileBytes: 900}, "boxes/big.yaml: has 1000 bytes; the limit is 900", 2},
-		{"files", Limits{Files: 5}, "more than 5 files and folders", 0},
-		{"specs", Limits{Specs: 1}, "the repo has 2 specs and the limit is 1", 0},
-		{"objects", Limits{Objects: 1}, "more than 1 objects", 1},
+		{"bytes", 2, Limits{FileBytes: 900}, "boxes/big.yaml: has 1000 bytes; the limit is 900", 2},
+		{"files", 2, Limits{Files: 5}, "more than 5 files and folders", 0},
+		{"specs", 2, Limits{Specs: 1}, "boxes/b.yaml:1:1: the repo has 2 specs and the limit is 1: from this one on", 0},
+		{"objects", 2, Limits{Objects: 1}, "boxes/b.yaml:1:1: the repo renders more than 1 objects", 1},
+		{"objects of a spec", 3, Limits{SpecObjects: 2}, "boxes/a.yaml:1:1: renders 3 objects, and the limit for one spec is 2", 1},
+		{"bytes of an object", 1_500_000, Limits{}, "boxes/a.yaml:1:1: kind Box: objects.map: ConfigMap/a has more than 1500000 bytes", 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tree := common(t)
 			tree["kinds/kinds.cue"] = &fstest.MapFile{Data: []byte(smallKind)}
-			tree["boxes/a.yaml"], tree["boxes/b.yaml"] = boxYAML("a", 2), boxYAML("b", 2)
+			tree["boxes/a.yaml"], tree["boxes/b.yaml"] = boxYAML("a", tt.size), boxYAML("b", 2)
 			tree["boxes/big.yaml"] = &fstest.MapFile{Data: []byte(big)}
 			r, err := New(Options{Limits: tt.limits})
 			if err != nil {
@@ -137,11 +140,20 @@ func TestLimits(t *testing.T) {
 
 const smallKind = `package kinds
 
-import "prumo.dev/schemas"
+import (
+	"strings"
 
+	"prumo.dev/schemas"
+)
+
+// A box of 3 renders three objects, one above 1000 more than that many bytes.
 kinds: Box: schemas.#Kind & {
 	in: spec: size!: int
-	objects: map: {apiVersion: "v1", kind: "ConfigMap", metadata: name: in.metadata.name}
+	#Map: {apiVersion: "v1", kind: "ConfigMap", ...}
+	objects: map: #Map & {metadata: name: in.metadata.name, if in.spec.size > 1000 {data: {one: strings.Repeat("x", div(in.spec.size, 2)), two: one}}}
+	if in.spec.size == 3 {
+		for n in ["b", "c"] {objects: (n): #Map & {metadata: name: "\(in.metadata.name)-\(n)"}}
+	}
 }
 `
 

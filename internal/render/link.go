@@ -141,16 +141,20 @@ func (g *graph) blameCycle(circle []*node) {
 }
 
 // claimObjects finds objects that more than one spec renders, and counts them.
-func (g *graph) claimObjects(limit int) {
+func (g *graph) claimObjects(limits Limits) {
 	owner := map[core.ObjectID]*node{}
 	count := 0
 	for _, n := range g.nodes {
 		if n.out == nil {
 			continue
 		}
+		if len(n.out.objects) > limits.SpecObjects {
+			n.blame(n.spec.Pos, "renders %d objects, and the limit for one spec is %d: split it", len(n.out.objects), limits.SpecObjects)
+			continue
+		}
 		for _, o := range n.out.objects {
-			if count++; count > limit {
-				n.blame(n.spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limit)
+			if count++; count > limits.Objects {
+				n.blame(n.spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limits.Objects)
 				break
 			}
 			first, taken := owner[o.ID]

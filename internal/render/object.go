@@ -34,6 +34,9 @@ func (u *unit) object(v cue.Value, in *interner) (core.Object, error) {
 	if err != nil {
 		return core.Object{}, err
 	}
+	if weigh(fields, maxObjectBytes) > maxObjectBytes {
+		return core.Object{}, fmt.Errorf("%s has more than %d bytes, which no cluster stores: split it", id, maxObjectBytes)
+	}
 	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: in.fields(fields)}, nil
 }
 

@@ -16,6 +16,8 @@ type Limits struct {
 	Files     int   // folders and files looked at; default 50,000
 	Specs     int   // default 50,000
 	Objects   int   // default 200,000
+
+	SpecObjects int // of one spec; default 5,000
 }
 
 func (l Limits) orDefault() Limits {
@@ -24,6 +26,8 @@ func (l Limits) orDefault() Limits {
 		Files:     cmp.Or(l.Files, 50_000),
 		Specs:     cmp.Or(l.Specs, 50_000),
 		Objects:   cmp.Or(l.Objects, 200_000),
+
+		SpecObjects: cmp.Or(l.SpecObjects, 5_000),
 	}
 }
 
@@ -113,14 +117,14 @@ func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (
 		problems = append(problems, f.problems...)
 	}
 	if len(units) > r.limits.Specs {
-		return core.Rendering{Problems: append(problems, problem(core.Pos{},
-			"the repo has %d specs and the limit is %d; nothing was rendered: split the repo", len(units), r.limits.Specs))}, nil
+		return core.Rendering{Problems: append(problems, problem(units[r.limits.Specs].spec.Pos,
+			"the repo has %d specs and the limit is %d: from this one on they are too many, and nothing was rendered; split the repo", len(units), r.limits.Specs))}, nil
 	}
 	g := link(units)
 	if err := r.complete(ctx, c, g); err != nil {
 		return core.Rendering{}, err
 	}
-	g.claimObjects(r.limits.Objects)
+	g.claimObjects(r.limits)
 	g.block()
 	out := g.rendering()
 	out.Problems = append(out.Problems, problems...)
