@@ -195,6 +195,10 @@ func (c *Cluster) dryRun(ctx context.Context, o *core.Observed) error {
 	if found := Conflicts(err, o.Live); len(found) > 0 {
 		o.Conflicts = found
 		predicted, err = c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true, Force: true})
+		if err == nil && respell(o, predicted) {
+			o.Conflicts = nil
+			return c.dryRun(ctx, o)
+		}
 	}
 	return answer(o, predicted, err)
 }
@@ -205,6 +209,9 @@ func (c *Cluster) dryRun(ctx context.Context, o *core.Observed) error {
 func (c *Cluster) dryRunOnce(ctx context.Context, o *core.Observed) error {
 	predicted, err := c.Apply(ctx, o.Manifest, ApplyOptions{DryRun: true, Force: true})
 	o.Conflicts = taken(o.Live, predicted)
+	if err == nil && respell(o, predicted) {
+		return c.dryRunOnce(ctx, o)
+	}
 	return answer(o, predicted, err)
 }
 

@@ -1,13 +1,16 @@
 package cluster_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -260,4 +263,57 @@ func TestHollow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSameInOtherWords has another tool declare a quota as we do, in words that the
+// server stores otherwise: nobody takes it from the other, until they disagree.
+func TestSameInOtherWords(t *testing.T) {
+	eachLook(t, func(t *testing.T, l *looker, ns string) {
+		quotas := l.any.Resource(gvr("", "resourcequotas")).Namespace(ns)
+		document := func(pods, beside string) string {
+			return "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q, namespace: " + ns + "}\nspec: {hard: {pods: " + pods + ", requests.cpu: " + beside + "}}"
+		}
+		theirs := unstructuredOf(t, "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q, namespace: "+ns+"}\nspec: {hard: {pods: 10000m}}")
+		declare := func() {
+			t.Helper()
+			if _, err := quotas.Apply(t.Context(), "q", theirs, metav1.ApplyOptions{FieldManager: "terraform"}); err != nil {
+				t.Errorf("the other tool: %v", err)
+			}
+		}
+		declare()
+		for _, cpu := range []string{"1000m", "2000m"} {
+			r := render(t, document("10000m", cpu))
+			until(t, "it is planned", func() error {
+				plan := l.plan(t, r)
+				if len(plan.Changes) != 1 || plan.Changes[0].Action == core.ActionBlocked || len(plan.Changes[0].Conflicts) > 0 {
+					return fmt.Errorf("%+v", plan.Changes)
+				}
+				return nil
+			})
+			l.settle(t, r)
+			if m := owners(t, l.get(t, quotas, "q"), ".spec.hard.pods"); len(m) != 2 {
+				t.Errorf("held by %v, want both", m)
+			}
+		}
+		if plan := l.plan(t, render(t, document("11", "2"))); len(plan.Changes) != 1 || plan.Changes[0].Action != core.ActionBlocked {
+			t.Errorf("another number: planned %+v, want it blocked", plan.Changes)
+		}
+	})
+}
+
+// owners are the managers that hold a field.
+func owners(t *testing.T, object map[string]any, path string) (managers []string) {
+	t.Helper()
+	for _, e := range (&unstructured.Unstructured{Object: object}).GetManagedFields() {
+		set := fieldpath.NewSet()
+		if err := set.FromJSON(bytes.NewReader(e.FieldsV1.GetRawBytes())); err != nil {
+			t.Fatal(err)
+		}
+		set.Iterate(func(p fieldpath.Path) {
+			if p.String() == path {
+				managers = append(managers, e.Manager)
+			}
+		})
+	}
+	return managers
 }
