@@ -25,6 +25,10 @@ func (c *Cluster) Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error)
 	if err != nil {
 		return nil, err
 	}
+	on, err := c.nodesWith(ctx, q.Nodes)
+	if err != nil {
+		return nil, err
+	}
 	resource := c.objects.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(q.Namespace)
 	var pods []core.Pod
 	for looked := 0; ; {
@@ -50,7 +54,7 @@ func (c *Cluster) Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error)
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item, &pod); err != nil {
 				return nil, fmt.Errorf("read a pod: %w", err)
 			}
-			if n := gpus(pod.Spec); concerns(q, pod, n) {
+			if n := gpus(pod.Spec); concerns(q, pod, n) && (on == nil || on[pod.Spec.NodeName]) {
 				pods = append(pods, core.Pod{Namespace: pod.Namespace, Name: pod.Name, GPUs: n})
 			}
 		}
@@ -61,6 +65,31 @@ func (c *Cluster) Pods(ctx context.Context, q core.PodQuery) ([]core.Pod, error)
 			return pods, nil
 		}
 	}
+}
+
+// nodesWith returns the nodes that have all labels of one of some maps; nil, which is
+// any node, if there is no map.
+func (c *Cluster) nodesWith(ctx context.Context, maps []any) (map[string]bool, error) {
+	if len(maps) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	names := map[string]bool{}
+	for _, m := range maps {
+		options, err := podList(core.PodQuery{Selector: map[string]any{"matchLabels": m}})
+		if err != nil {
+			return nil, err
+		}
+		list, err := c.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: "nodes"}).List(ctx, metav1.ListOptions{LabelSelector: options.LabelSelector})
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range list.Items {
+			names[n.Name] = true
+		}
+	}
+	return names, nil
 }
 
 // podList asks the server to leave out what it can: pods that have ended, run

@@ -42,6 +42,14 @@ func TestPods(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for name, rack := range map[string]string{"pods-1": "a", "pods-2": "b"} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"rack": rack, "test": ns}}}
+		if _, err := w.people.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.people.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}) })
+	}
+	racked := func(name string) any { return map[string]any{"rack": name, "test": ns} }
 	run := func(kind, name string) core.ObjectID {
 		return core.ObjectID{Group: "apps", Kind: kind, Namespace: ns, Name: name}
 	}
@@ -52,6 +60,10 @@ func TestPods(t *testing.T) {
 		query core.PodQuery
 		want  []core.Pod
 	}{
+		{"on some nodes", core.PodQuery{GPUs: true, Nodes: []any{racked("b")}}, []core.Pod{{Namespace: ns, Name: "other", GPUs: 8}}},
+		{"on some nodes or others", core.PodQuery{GPUs: true, Nodes: []any{racked("a"), racked("b")}}, []core.Pod{
+			{Namespace: ns, Name: "other", GPUs: 8}, {Namespace: ns, Name: "stays", GPUs: 1}, {Namespace: ns, Name: "train", GPUs: 6}}},
+		{"on no node", core.PodQuery{GPUs: true, Nodes: []any{racked("c")}}, nil},
 		{"on a node, with GPUs", core.PodQuery{Node: "pods-1", GPUs: true}, []core.Pod{{Namespace: ns, Name: "stays", GPUs: 1}, {Namespace: ns, Name: "train", GPUs: 6}}},
 		{"driven from a node", core.PodQuery{Node: "pods-1", GPUs: true, Taint: zone}, []core.Pod{{Namespace: ns, Name: "later"}, {Namespace: ns, Name: "train", GPUs: 6}}},
 		{"selected", core.PodQuery{Namespace: ns, Selector: selects("later")}, []core.Pod{{Namespace: ns, Name: "later"}}},
@@ -70,8 +82,8 @@ func TestPods(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if n := w.log.count("", ""); n != 1 {
-				t.Errorf("%d requests, want 1", n)
+			if n := w.log.count("", ""); n != 1+len(tt.query.Nodes) {
+				t.Errorf("%d requests, want 1, and one for each set of nodes", n)
 			}
 		})
 	}

@@ -376,6 +376,7 @@ type PodQuery struct {
 	Owner     ObjectID // workload that runs them; zero: any
 	Claim     string   // PersistentVolumeClaim that they mount
 	GPUs      bool     // only those that hold some
+	Nodes     []any    // only those on nodes with all labels of one of these maps, in JSON shape
 	Taint     any      // in JSON shape: only those that do not tolerate it
 }
 

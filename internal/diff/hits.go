@@ -26,7 +26,7 @@ func Disrupts(c core.Change) (core.PodQuery, bool) {
 	case "Node":
 		return core.PodQuery{Node: c.ID.Name, GPUs: true, Taint: eviction(c)}, true
 	case "ClusterPolicy", "NVIDIADriver":
-		return core.PodQuery{GPUs: true}, c.ID.Group == "nvidia.com"
+		return core.PodQuery{GPUs: true, Nodes: driven(c)}, c.ID.Group == "nvidia.com"
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job":
 		q, ok := selected(c, object, "selector")
 		if !ok { // of what goes, nothing but the metadata was read
@@ -48,6 +48,26 @@ func Disrupts(c core.Change) (core.PodQuery, bool) {
 		return q, q.Claim != ""
 	}
 	return core.PodQuery{}, false
+}
+
+// driven are the labels of the nodes that a GPU driver is for, and will be for; nil if
+// that may be all.
+func driven(c core.Change) (nodes []any) {
+	if c.ID.Kind != "NVIDIADriver" {
+		return nil
+	}
+	objects := []map[string]any{c.Live}
+	if slices.ContainsFunc(c.Fields, func(f core.FieldChange) bool { return within(f.Path, ".spec.nodeSelector") }) {
+		objects = append(objects, c.Manifest)
+	}
+	for _, object := range objects {
+		labels, _ := objpath.Path{{Field: "spec"}, {Field: "nodeSelector"}}.Get(object)
+		if m, _ := labels.(map[string]any); len(m) == 0 {
+			return nil
+		}
+		nodes = append(nodes, labels)
+	}
+	return nodes
 }
 
 // selected asks for the pods of a namespace that a field of spec selects.

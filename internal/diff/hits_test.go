@@ -18,6 +18,8 @@ func TestDisrupts(t *testing.T) {
 	web := map[string]any{"matchLabels": map[string]any{"app": "web"}}
 	policy := `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: lab}, spec: {podSelector: {matchLabels: {app: web}}}}`
 	driver := `{apiVersion: nvidia.com/v1, kind: ClusterPolicy, metadata: {name: c}, spec: {driver: {version: "570"}}}`
+	some := `{apiVersion: nvidia.com/v1alpha1, kind: NVIDIADriver, metadata: {name: d}, spec: {version: "570", nodeSelector: {rack: a}}}`
+	rack := func(name string) any { return map[string]any{"rack": name} }
 	tests := []struct {
 		name       string
 		live, want string // want is empty: nothing renders it any more
@@ -29,6 +31,11 @@ func TestDisrupts(t *testing.T) {
 		{"both", node(``, ``), node(`nvidia.com/mig.config: all-disabled`, evict), &core.PodQuery{Node: "gpu-01", GPUs: true}},
 		{"a rack", node(``, ``), node(`rack: b`, ``), nil},
 		{"a driver", driver, replace(driver, "570", "580"), &core.PodQuery{GPUs: true}},
+		{"a driver of some nodes", some, replace(some, "570", "580"), &core.PodQuery{GPUs: true, Nodes: []any{rack("a")}}},
+		{"a driver that moves", some, replace(some, "rack: a", "rack: b"), &core.PodQuery{GPUs: true, Nodes: []any{rack("a"), rack("b")}}},
+		{"a driver that was for all", replace(some, "{rack: a}", "{}"), some, &core.PodQuery{GPUs: true}},
+		{"a driver that comes", "", some, nil},
+		{"a driver of which only the metadata was read", `{apiVersion: nvidia.com/v1alpha1, kind: NVIDIADriver, metadata: {name: d}}`, "", &core.PodQuery{GPUs: true}},
 		{"a pod template", deployment, replace(deployment, "web:1", "web:2"), &core.PodQuery{Namespace: "vision", Selector: web}},
 		{"more replicas", deployment, replace(deployment, "replicas: 2", "replicas: 3"), nil},
 		{"a network policy", "", policy, &core.PodQuery{Namespace: "lab", Selector: web}},
