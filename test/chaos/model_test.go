@@ -120,8 +120,8 @@ func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructur
 	err := m.obeyed(t, s.stored(m.name, s.want.value))
 	switch {
 	case err == nil:
-		if s.want.take {
-			s.held = nil
+		if s.want.take { // what others hold as it is wanted, they still hold, too
+			s.held = slices.DeleteFunc(s.held, func(h holding) bool { return differs(h.fields, s.object(m.name, s.want.value).Fields, "") != "" })
 		}
 		return ""
 	case s.want.mode != core.DriftCorrect && s.meddled:
@@ -168,9 +168,11 @@ func held(rep core.Report) int {
 }
 
 // waits reports whether the deletion or release of an object waits for another that
-// is blocked.
+// is blocked, or held.
 func waits(rep core.Report, id core.ObjectID) bool {
-	blocked := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked }
+	blocked := func(o core.Outcome) bool {
+		return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked || o.Status == core.StatusHeld && o.Action == core.ActionReplace
+	}
 	waits := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.ID == id }
 	return slices.ContainsFunc(rep.Result.Outcomes, blocked) && slices.ContainsFunc(rep.Result.Outcomes, waits)
 }
