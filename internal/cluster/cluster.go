@@ -43,8 +43,8 @@ type Cluster struct {
 	discovery discovery.DiscoveryInterfaceWithContext
 
 	mu      sync.Mutex
-	api     *served                              // nil until the first use
-	applied func(manifest, after map[string]any) // told of what was applied, after nil if it failed; may be nil
+	api     *served                                         // nil until the first use
+	applied func(manifest, after map[string]any, err error) // told of what was applied, or was not; may be nil
 }
 
 // New returns the cluster that cfg reaches. Instance is the value of the label

@@ -15,14 +15,21 @@ import (
 // wants of it, and what a pull request does.
 const verdictsPerObject = 2
 
-// A verdict is what the server said, when asked, of what a spec wants of one
-// live object.
-type verdict struct {
-	fields map[string]any // of the core.Object that was asked about
+// A subject is what a spec wants of one object.
+type subject struct {
+	fields map[string]any // of the core.Object
 	ignore []objpath.Path // of the same
 	wants  digest         // of the same
 	spec   core.SpecID
-	live   digest // of the live object that it was said of
+}
+
+func subjectOf(o core.Object) subject { return subject{o.Fields, o.Ignore, fieldsDigest(o), o.Spec} }
+
+// A verdict is what the server said, when asked, of what a spec wants of one
+// live object.
+type verdict struct {
+	subject
+	live digest // of the live object that it was said of
 
 	// outcome is nil if the object is in sync: the verdict then holds while live
 	// does. Any other holds for one resourceVersion only.
@@ -31,27 +38,28 @@ type verdict struct {
 	until   time.Time      // it is asked again after that
 }
 
-// about reports whether a verdict is about what o wants. A rendering is never
-// changed, so that one map is one wish, but for the rules; only others must be hashed.
-func (v *verdict) about(o core.Object) bool {
-	if v.spec != o.Spec {
+// about reports whether a subject is what o wants. A rendering is never changed, so
+// that one map is one wish, but for the rules; only others must be hashed.
+func (s *subject) about(o core.Object) bool {
+	if s.spec != o.Spec {
 		return false
 	}
-	if reflect.ValueOf(v.fields).UnsafePointer() == reflect.ValueOf(o.Fields).UnsafePointer() &&
-		reflect.DeepEqual(v.ignore, o.Ignore) {
+	if reflect.ValueOf(s.fields).UnsafePointer() == reflect.ValueOf(o.Fields).UnsafePointer() &&
+		reflect.DeepEqual(s.ignore, o.Ignore) {
 		return true
 	}
-	if fieldsDigest(o) != v.wants {
+	if fieldsDigest(o) != s.wants {
 		return false
 	}
-	v.fields, v.ignore = o.Fields, o.Ignore
+	s.fields, s.ignore = o.Fields, o.Ignore
 	return true
 }
 
-// A memory holds verdicts. It is guarded by the lock of its Watched.
+// A memory holds verdicts and snags. It is guarded by the lock of its Watched.
 type memory struct {
 	every    time.Duration
 	verdicts map[core.ObjectID][]*verdict
+	snags    map[core.ObjectID][]*snag
 	sent     map[core.ObjectID]sent
 	failed   map[core.ObjectID]bool        // could not be applied when last tried
 	wishes   map[core.ObjectID]core.Object // what the last pass wants; replaced as a whole
@@ -65,7 +73,10 @@ type sent struct {
 }
 
 func newMemory(every time.Duration) *memory {
-	return &memory{every: every, verdicts: map[core.ObjectID][]*verdict{}, sent: map[core.ObjectID]sent{}, failed: map[core.ObjectID]bool{}}
+	return &memory{
+		every: every, verdicts: map[core.ObjectID][]*verdict{}, snags: map[core.ObjectID][]*snag{},
+		sent: map[core.ObjectID]sent{}, failed: map[core.ObjectID]bool{},
+	}
 }
 
 // find returns the verdict about what o wants of a live object, or nil.
@@ -106,8 +117,8 @@ func (m *memory) knows(id core.ObjectID, live digest) bool {
 	return slices.ContainsFunc(m.verdicts[id], func(v *verdict) bool { return v.outcome == nil && v.live == live })
 }
 
-// observed remembers what a dry-run said of one of our objects. What the server refuses is asked each
-// time: what is in the way lies elsewhere, and nothing here tells when it goes.
+// observed remembers what a dry-run said of one of our objects. What the server
+// refuses is no verdict: see snag.
 func (m *memory) observed(o core.Observed) (synced bool) {
 	if !o.Ours || o.Blocked != "" || o.Unchecked != "" {
 		delete(m.verdicts, o.Object.ID)
@@ -122,25 +133,26 @@ func (m *memory) observed(o core.Observed) (synced bool) {
 }
 
 // applied remembers that the server made after of a manifest, if that is the one
-// that was observed last, or that it made nothing.
-func (m *memory) applied(manifest, after map[string]any) {
+// that was observed last, or why it made nothing.
+func (m *memory) applied(manifest, after map[string]any, err error) {
 	id := idOf(manifest)
-	if after == nil {
+	s, ok := m.sent[id]
+	same := ok && s.manifest == manifestDigest(manifest)
+	if err != nil {
 		m.failed[id] = true
+		m.baulked(s.object, manifest, err)
 		return
 	}
 	delete(m.failed, id)
-	if s, ok := m.sent[id]; ok && s.manifest == manifestDigest(manifest) {
+	delete(m.snags, id)
+	if same {
 		m.add(id, m.verdict(s.object, after, digestOf(after)))
 	}
 }
 
 // verdict is that a live object, of this digest, is in sync with what o wants.
 func (m *memory) verdict(o core.Object, live map[string]any, d digest) *verdict {
-	return &verdict{
-		fields: o.Fields, ignore: o.Ignore, wants: fieldsDigest(o), spec: o.Spec, live: d, brief: brief(live),
-		until: m.due(),
-	}
+	return &verdict{subject: subjectOf(o), live: d, brief: brief(live), until: m.due()}
 }
 
 // due is when what is learned now is verified: about every, in batches, so that most

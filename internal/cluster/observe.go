@@ -65,6 +65,7 @@ type pass struct {
 	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
 	absent  map[core.ObjectID]bool           // what surely does not exist
 	refused map[core.ObjectID]string         // what could not be read, and why
+	asked   map[core.ObjectID]bool           // what the server was asked about
 	marked  map[core.ObjectID]map[string]any // all that carries our label
 
 	// Of a Watched; nil where every pass asks the server.
@@ -72,6 +73,7 @@ type pass struct {
 	expected map[core.ObjectID]map[string]any // what is live of what is expected; nil: does not exist
 	cached   map[core.ObjectID]bool           // live is what a watch said
 	inSync   int                              // so many objects need no look
+	snagged  int                              // so many are known to be in the way of something
 	told     int                              // of so many of what is expected a watch told
 	due      time.Time                        // when the first of them is verified
 	failed   map[core.ObjectID]bool           // could not be applied the last time
@@ -85,6 +87,7 @@ func newPass(c *Cluster, r core.Rendering) *pass {
 		live:       map[core.ObjectID]map[string]any{},
 		absent:     map[core.ObjectID]bool{},
 		refused:    map[core.ObjectID]string{},
+		asked:      map[core.ObjectID]bool{},
 		marked:     map[core.ObjectID]map[string]any{},
 	}
 	for _, s := range r.Specs {
@@ -127,13 +130,15 @@ func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 	observed := make([]core.Observed, len(p.r.Objects))
 	var ask []*core.Observed
 	for i, o := range p.r.Objects {
-		if known, ok := p.known[o.ID]; ok {
+		known, ok := p.known[o.ID]
+		if ok && !(isSnag(known) && p.comes(o.ID.Namespace)) {
 			observed[i] = known
 			continue
 		}
 		observed[i] = p.look(o, p.live[o.ID])
 		unasked := p.toApply && p.absent[o.ID] && !p.failed[o.ID]
 		if observed[i].Unchecked == "" && observed[i].Blocked == "" && !unasked {
+			p.asked[o.ID] = true
 			ask = append(ask, &observed[i])
 		}
 	}

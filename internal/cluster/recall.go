@@ -133,6 +133,9 @@ func (w *Watched) recollect(p *pass) ([]resource, error) {
 		if o.Rest {
 			w.resting[o.ID] = true
 		}
+		if w.recallSnag(p, o) {
+			continue
+		}
 		if r := w.record(o); r != nil {
 			w.recallOne(p, o, r, &budget)
 		}

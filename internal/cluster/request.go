@@ -52,7 +52,7 @@ func (c *Cluster) Apply(ctx context.Context, manifest map[string]any, opts Apply
 	applied := c.applied
 	c.mu.Unlock()
 	if applied != nil {
-		applied(manifest, after)
+		applied(manifest, after, err)
 	}
 	return after, err
 }

@@ -73,7 +73,10 @@ func (t *watch) put(obj any) {
 		}
 	}
 	t.records[s.id] = &r
-	if r.full != nil && t.synced && (old == nil || old.digest != r.digest) && !t.w.resting[s.id] {
-		t.w.poke()
+	if t.synced && (old == nil || old.digest != r.digest) {
+		t.w.stir(s.id)
+		if r.full != nil && !t.w.resting[s.id] {
+			t.w.poke()
+		}
 	}
 }

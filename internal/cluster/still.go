@@ -6,7 +6,8 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// A still is an observation that found all in sync, and asked for nothing. While
+// A still is an observation that found all in sync, or known to be in the way of
+// something, and asked for nothing. While
 // the same is wanted and the watches tell nothing, the next one is the same: a pass
 // over 10,000 objects need not look at each.
 type still struct {
@@ -35,7 +36,7 @@ func (w *Watched) unchanged(r core.Rendering, toApply bool) (core.Observation, b
 func (w *Watched) keepStill(p *pass, events uint64, seen core.Observation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.inSync < len(p.r.Objects) || p.told < len(p.r.Expects) || len(seen.Orphans) > 0 || w.events != events {
+	if p.inSync+p.snagged < len(p.r.Objects) || p.told < len(p.r.Expects) || len(seen.Orphans) > 0 || w.events != events {
 		return
 	}
 	for _, t := range w.watches {
@@ -44,7 +45,7 @@ func (w *Watched) keepStill(p *pass, events uint64, seen core.Observation) {
 		}
 	}
 	until := w.nextScan
-	if len(p.r.Objects) > 0 && p.due.Before(until) {
+	if p.inSync > 0 && p.due.Before(until) {
 		until = p.due
 	}
 	w.still = &still{p.r, p.toApply, events, until, seen}

@@ -166,6 +166,7 @@ func (t *watch) Delete(obj any) error {
 	} else if u, ok := obj.(*unstructured.Unstructured); ok {
 		delete(t.records, idOf(u.Object))
 		delete(t.w.memory.verdicts, idOf(u.Object))
+		t.w.stir(idOf(u.Object))
 	}
 	t.w.poke()
 	return nil

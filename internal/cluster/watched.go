@@ -42,7 +42,8 @@ type Watched struct {
 	passing sync.Mutex // one Observe at a time
 
 	mu       sync.Mutex
-	changed  *sync.Cond // a watch was told something
+	stirred  chan struct{} // a snag may be due
+	changed  *sync.Cond    // a watch was told something
 	watches  map[watchKey]*watch
 	memory   *memory
 	resting  map[core.ObjectID]bool // others fight over them: what happens to them wakes nobody
@@ -59,8 +60,12 @@ type Watched struct {
 // All that it remembers is verified anew within about every, and what a watch
 // missed with it.
 func (c *Cluster) Watch(ctx context.Context, every time.Duration) *Watched {
-	w := &Watched{c: c, ctx: ctx, wake: make(chan struct{}, 1), watches: map[watchKey]*watch{}, memory: newMemory(every), resting: map[core.ObjectID]bool{}}
+	w := &Watched{
+		c: c, ctx: ctx, wake: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		watches: map[watchKey]*watch{}, memory: newMemory(every), resting: map[core.ObjectID]bool{},
+	}
 	w.changed = sync.NewCond(&w.mu)
+	w.running.Go(w.retry)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.applied = w.applied
@@ -160,6 +165,7 @@ func (w *Watched) poke() {
 func (w *Watched) kindsChanged() {
 	w.events++
 	w.renewed, w.lagging = true, time.Now().Add(kindsLag)
+	w.stir(core.ObjectID{})
 }
 
 // discover asks what is served, if that may have changed or a kind is missing.
@@ -210,11 +216,12 @@ func (w *Watched) expectKinds(api *served) {
 }
 
 // applied is told of each object that was really applied, or could not be.
-func (w *Watched) applied(manifest, after map[string]any) {
+func (w *Watched) applied(manifest, after map[string]any, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events++
-	w.memory.applied(manifest, after)
+	w.memory.applied(manifest, after, err)
+	w.hurry()
 }
 
 // remember keeps what the server said in this pass.
@@ -222,17 +229,25 @@ func (w *Watched) remember(p *pass, objects []core.Observed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.memory.sent)
+	w.memory.forget()
 	for _, o := range objects {
 		if o.Manifest != nil {
 			w.memory.sent[o.Object.ID] = sent{o.Object, manifestDigest(o.Manifest)}
 		}
-		if _, known := p.known[o.Object.ID]; known || !w.memory.observed(o) {
+		if _, known := p.known[o.Object.ID]; known {
+			continue
+		}
+		if isSnag(o) && (p.asked[o.Object.ID] || p.refused[o.Object.ID] != "") {
+			w.memory.met(o)
+		}
+		if !w.memory.observed(o) {
 			continue
 		}
 		if r := w.record(o.Object); r != nil && w.memory.knows(o.Object.ID, r.digest) {
 			r.full, r.seen = nil, false
 		}
 	}
+	w.hurry()
 	maps.DeleteFunc(w.memory.failed, func(id core.ObjectID, _ bool) bool { return w.memory.sent[id].manifest == digest{} })
 }
 

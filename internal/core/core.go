@@ -273,6 +273,7 @@ type Observed struct {
 	Hollow    bool           // it had to take a map or list that others hold and that nothing is in, too
 	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
 	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
+	RetryAt   time.Time      // when the server is asked again about what stands in the way; zero: each time
 	Ours      bool           // Live carries our mark
 
 	// Stays are fields that we no longer send and that other managers own too: the
@@ -411,6 +412,7 @@ type Change struct {
 	Stays      []Conflict    `json:"stays,omitempty"`     // see Observed.Stays
 	Hits       *Hits         `json:"hits,omitempty"`      // nil: nothing runs that it could stop
 	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
+	RetryAt    time.Time     `json:"retryAt,omitzero"`    // see Observed.RetryAt
 	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
 	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that was seen before
 	Corrected  int           `json:"corrected,omitempty"` // how often it was put back and came again

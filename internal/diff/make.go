@@ -280,6 +280,7 @@ func newDraft(o core.Observed) draft {
 		d.Mode = core.DriftCorrect
 	}
 	d.Unchecked, d.Manifest, d.Ignore = o.Unchecked, o.Manifest, o.Object.Ignore
+	d.RetryAt = o.RetryAt
 	d.setLive(o.Live)
 	return d
 }

@@ -161,6 +161,9 @@ func (p *printer) notes(c core.Change) {
 	if c.Reason != "" {
 		p.line("    %s", oneLine(c.Reason))
 	}
+	if s := p.until(c.RetryAt); s != "" {
+		p.line("    %s", p.paint(dim, "tried again "+s))
+	}
 	if s := hits(c); s != "" {
 		p.line("    %s", p.paint(warned, s))
 	}

@@ -75,7 +75,8 @@ func samplePlan() core.Plan {
 			Reason: ".spec.selector.matchLabels.app cannot be changed in place: the object is deleted and made anew; replacing needs an approval", Approvable: true,
 			Fields: []core.FieldChange{{Path: ".spec.selector.matchLabels.app", From: "a", To: "b"}}},
 		{ID: core.ObjectID{Group: "kueue.x-k8s.io", Kind: "LocalQueue", Namespace: "vision", Name: "h100"}, Spec: pool, Pos: poolAt, Action: core.ActionBlocked,
-			Class: core.DriftBlocked, Mode: core.DriftReport, Reason: "the cluster does not serve kueue.x-k8s.io/v1beta2 LocalQueue: install what provides it"},
+			RetryAt: now.Add(200 * time.Second),
+			Class:   core.DriftBlocked, Mode: core.DriftReport, Reason: "the cluster does not serve kueue.x-k8s.io/v1beta2 LocalQueue: install what provides it"},
 		{ID: core.ObjectID{Kind: "PersistentVolume", Name: "old"}, Action: core.ActionHold, Wanted: core.ActionDelete, Class: core.DriftOrphan,
 			Risk: core.RiskDestructive, Reason: "nothing renders it any more; deleting a PersistentVolume needs an approval: what is in it goes with it", Approvable: true},
 		{ID: core.ObjectID{Kind: "Service", Namespace: "old", Name: "web"}, Action: core.ActionDelete, Class: core.DriftOrphan, Risk: core.RiskDestructive,
@@ -149,6 +150,27 @@ func sampleDrift() core.Plan {
 	p.Changes[0].Later = "fight over " + gpu + " with kubectl-edit: rewritten 6 times in 10m0s; it is put back again at 2026-11-22T12:01:00Z"
 	p.Changes[3].FirstSeen = now.Add(-time.Minute)
 	return p
+}
+
+func TestUntil(t *testing.T) {
+	for _, tt := range []struct {
+		style Style
+		at    time.Time
+		want  string
+	}{
+		{Style{Now: now}, time.Time{}, ""},
+		{Style{Now: now}, now.Add(-time.Second), ""},
+		{Style{Now: now}, now, ""},
+		{Style{Now: now}, now.Add(1500 * time.Millisecond), "in 2s"},
+		{Style{Now: now}, now.Add(time.Minute), "in 1m"},
+		{Style{Now: now}, now.Add(61 * time.Second), "in 2m"},
+		{Style{}, now, "at 2026-11-22T12:00:00Z"},
+		{Style{}, time.Time{}, ""},
+	} {
+		if got := tt.style.until(tt.at); got != tt.want {
+			t.Errorf("at %v: %q, want %q", tt.at, got, tt.want)
+		}
+	}
 }
 
 func TestGolden(t *testing.T) {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -72,6 +73,21 @@ func (s Style) when(t time.Time) string {
 	default:
 		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
 	}
+}
+
+// until tells a point in time to come: "in 3m", or the time itself. Of one that has
+// passed it says nothing.
+func (s Style) until(t time.Time) string {
+	d := t.Sub(s.Now)
+	switch {
+	case t.IsZero() || d <= 0:
+		return ""
+	case s.Now.IsZero():
+		return "at " + t.UTC().Format(time.RFC3339)
+	case d < time.Minute:
+		return fmt.Sprintf("in %ds", int(math.Ceil(d.Seconds())))
+	}
+	return fmt.Sprintf("in %dm", int(math.Ceil(d.Minutes())))
 }
 
 // oneLine escapes all that is not plain text on one line: control characters,

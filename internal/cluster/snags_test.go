@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+func TestSnagSchedule(t *testing.T) {
+	w := &Watched{memory: newMemory(time.Hour), stirred: make(chan struct{}, 1)}
+	stuck := core.Object{ID: core.ObjectID{Kind: "ConfigMap", Namespace: "ns", Name: "a"}, Fields: fields()}
+	meet := func() *snag {
+		w.memory.met(core.Observed{Object: stuck, Blocked: "not today"})
+		return w.memory.snag(stuck)
+	}
+	var got []time.Duration
+	for range 11 {
+		s := meet()
+		got = append(got, s.next.Sub(s.asked)/time.Second)
+	}
+	if diff := cmp.Diff([]time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}, got); diff != "" {
+		t.Errorf("seconds (-want +got)\n%s", diff)
+	}
+	for _, tt := range []struct {
+		name string
+		id   core.ObjectID
+		soon bool
+	}{
+		{"something elsewhere", core.ObjectID{Kind: "ConfigMap", Namespace: "other", Name: "a"}, false},
+		{"something beside it", core.ObjectID{Kind: "ResourceQuota", Namespace: "ns", Name: "q"}, true},
+		{"something that lies in no namespace", core.ObjectID{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration", Name: "w"}, true},
+	} {
+		s := meet()
+		w.stir(tt.id)
+		if soon := s.next.Sub(s.asked) == firstRetry; soon != tt.soon {
+			t.Errorf("after %s it is tried again in %v", tt.name, s.next.Sub(s.asked))
+		}
+	}
+	other := stuck
+	other.Fields = fields(func(m map[string]any) { m["data"] = map[string]any{"key": "other"} })
+	if w.memory.snag(other) != nil {
+		t.Error("it stands in the way of what nobody asked about")
+	}
+}
+
+func TestSnagHolds(t *testing.T) {
+	live := fields(applied("here", "ConfigMap/ns/a", core.OriginCreated)...)
+	edited := fields(applied("here", "ConfigMap/ns/a", core.OriginAdopted)...)
+	for _, tt := range []struct {
+		name  string
+		found core.Observed
+		now   *record
+		want  bool
+	}{
+		{"nothing is there", core.Observed{}, nil, true},
+		{"there is one now", core.Observed{}, &record{digest: digestOf(live)}, false},
+		{"it is somebody's", core.Observed{Live: fields()}, nil, true},
+		{"it is as it was", core.Observed{Live: live, Ours: true}, &record{digest: digestOf(live)}, true},
+		{"it was changed", core.Observed{Live: live, Ours: true}, &record{digest: digestOf(edited)}, false},
+		{"it is gone", core.Observed{Live: live, Ours: true}, nil, false},
+	} {
+		m := newMemory(time.Hour)
+		tt.found.Object = core.Object{Fields: fields()}
+		m.met(tt.found)
+		if got := m.snag(tt.found.Object).holds(tt.now); got != tt.want {
+			t.Errorf("%s: holds %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
