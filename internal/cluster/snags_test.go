@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -67,6 +68,35 @@ func TestSnagHolds(t *testing.T) {
 		m.met(tt.found)
 		if got := m.snag(tt.found.Object).holds(tt.now); got != tt.want {
 			t.Errorf("%s: holds %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestBaulked: what was said of an object is not believed once an apply of it failed,
+// and a refusal to create it is a snag like any other.
+func TestBaulked(t *testing.T) {
+	stuck := core.Object{ID: core.ObjectID{Kind: "ConfigMap", Namespace: "ns", Name: "a"}, Fields: fields()}
+	existing := fields(inMeta("uid", "u1"))
+	for _, tt := range []struct {
+		name     string
+		manifest map[string]any
+		err      error
+		want     string
+	}{
+		{"it is not created", fields(), said(403, "not today"), "refused by admission: not today"},
+		{"somebody else created it", fields(), said(409, "exists"), ""},
+		{"it is not changed", existing, said(403, "not today"), ""},
+		{"the server is away", fields(), errors.New("EOF"), ""},
+	} {
+		m := newMemory(time.Hour)
+		m.met(core.Observed{Object: stuck, Blocked: "yesterday"})
+		m.baulked(stuck, tt.manifest, tt.err)
+		s, got := m.snag(stuck), ""
+		if !s.gone {
+			got = s.found.Blocked
+		}
+		if got != tt.want {
+			t.Errorf("%s: what stands in the way is %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -168,13 +169,14 @@ func held(rep core.Report) int {
 }
 
 // waits reports whether the deletion or release of an object waits for another that
-// is blocked, or held.
+// is blocked, held, or not ready: nobody here makes a Deployment ready.
 func waits(rep core.Report, id core.ObjectID) bool {
-	blocked := func(o core.Outcome) bool {
+	stands := slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool {
 		return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked || o.Status == core.StatusHeld && o.Action == core.ActionReplace
-	}
-	waits := func(o core.Outcome) bool { return o.Status == core.StatusBlocked && o.ID == id }
-	return slices.ContainsFunc(rep.Result.Outcomes, blocked) && slices.ContainsFunc(rep.Result.Outcomes, waits)
+	})
+	return slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool {
+		return o.Status == core.StatusBlocked && o.ID == id && (stands || strings.Contains(o.Reason, "/"+scaled+" is not ready: "))
+	})
 }
 
 // judgeTaints proves that the taints of others are there, and ours as wanted.
