@@ -35,8 +35,8 @@ func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
 // complete renders one spec.
 func (n *node) complete(sh *shared, g *graph, key [32]byte) {
 	// Both at once, because each filling evaluates the whole kind.
-	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in, "deps": g.deps(n)})
-	n.outcome, n.outcomeKey = n.render(v, sh.intern), key
+	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in.value(), "deps": g.deps(n)})
+	n.outcome, n.outcomeKey = n.render(v), key
 	n.settle()
 }
 
@@ -52,7 +52,7 @@ func (g *graph) depsKey(n *node) (key [32]byte, ready bool) {
 	h := newHash("deps", nil)
 	for _, rf := range n.refs {
 		to := g.byID[rf.to]
-		if to == nil || to.facts == nil {
+		if to == nil || len(to.facts) == 0 {
 			return key, false
 		}
 		h.add(rf.to.String(), to.factsHash[:])
@@ -67,7 +67,7 @@ func (g *graph) deps(n *node) map[string]map[string]any {
 		if deps[rf.to.Kind] == nil {
 			deps[rf.to.Kind] = map[string]any{}
 		}
-		deps[rf.to.Kind][rf.to.Name] = g.byID[rf.to].facts
+		deps[rf.to.Kind][rf.to.Name] = g.byID[rf.to].facts.value()
 	}
 	return deps
 }

@@ -11,12 +11,23 @@ import (
 // (security contexts, selectors, rules for DNS), and small maps are what they take
 // most memory for.
 type interner struct {
-	seed maphash.Seed
-	kept map[uint64]any // maps and lists, by hash; of two that share one the first
+	seed  maphash.Seed
+	kept  map[uint64]any // maps and lists, by hash; of two that share one the first
+	texts map[string]string
 }
 
 func newInterner() *interner {
-	return &interner{seed: maphash.MakeSeed(), kept: map[uint64]any{}}
+	return &interner{seed: maphash.MakeSeed(), kept: map[uint64]any{}, texts: map[string]string{}}
+}
+
+// text returns the string of these bytes.
+func (in *interner) text(b []byte) string {
+	s, ok := in.texts[string(b)]
+	if !ok {
+		s = string(b)
+		in.texts[s] = s
+	}
+	return s
 }
 
 // fields interns what is below the fields of an object, which itself is like no

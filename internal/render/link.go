@@ -140,6 +140,16 @@ func (g *graph) blameCycle(circle []*node) {
 	}
 }
 
+// unpack gives all objects their fields.
+func (g *graph) unpack() {
+	in := newInterner()
+	for _, n := range g.nodes {
+		if n.out != nil {
+			n.out.unpack(in)
+		}
+	}
+}
+
 // claimObjects finds objects that more than one spec renders, and counts them.
 func (g *graph) claimObjects(limits Limits) {
 	owner := map[core.ObjectID]*node{}
@@ -195,6 +205,7 @@ func (g *graph) block() {
 // rendering collects what the tree says. Specs that share an id are one.
 func (g *graph) rendering() core.Rendering {
 	var out core.Rendering
+	var objects, expects, precautions []*core.Object
 	for _, n := range g.nodes {
 		if g.byID[n.spec.ID] == n {
 			out.Specs = append(out.Specs, n.spec)
@@ -203,14 +214,31 @@ func (g *graph) rendering() core.Rendering {
 		if n.bad || n.out == nil {
 			continue
 		}
-		out.Objects = append(out.Objects, n.out.objects...)
-		out.Expects = append(out.Expects, n.out.expects...)
-		out.Precautions = append(out.Precautions, n.out.precautions...)
+		objects = appendEach(objects, n.out.objects)
+		expects = appendEach(expects, n.out.expects)
+		precautions = appendEach(precautions, n.out.precautions)
 	}
-	byID := func(a, b core.Object) int { return a.ID.Compare(b.ID) }
-	slices.SortStableFunc(out.Objects, byID)
-	slices.SortStableFunc(out.Expects, byID)
-	slices.SortStableFunc(out.Precautions, byID)
-	out.Objects, out.Expects, out.Precautions = slices.Clip(out.Objects), slices.Clip(out.Expects), slices.Clip(out.Precautions)
+	out.Objects, out.Expects, out.Precautions = byID(objects), byID(expects), byID(precautions)
+	return out
+}
+
+func appendEach(to []*core.Object, objects []core.Object) []*core.Object {
+	for i := range objects {
+		to = append(to, &objects[i])
+	}
+	return to
+}
+
+// byID returns the objects in order. What is sorted are pointers: an object is large,
+// and would be moved many times.
+func byID(objects []*core.Object) []core.Object {
+	slices.SortStableFunc(objects, func(a, b *core.Object) int { return a.ID.Compare(b.ID) })
+	if len(objects) == 0 {
+		return nil
+	}
+	out := make([]core.Object, len(objects))
+	for i, o := range objects {
+		out[i] = *o
+	}
 	return out
 }

@@ -21,7 +21,7 @@ var serverFields = []string{"managedFields", "uid", "resourceVersion", "generati
 
 // object reads one object of the spec and checks its shape. What its fields may
 // be is the API server's to say.
-func (u *unit) object(v cue.Value, in *interner) (core.Object, error) {
+func (u *unit) object(v cue.Value) (core.Object, error) {
 	data, err := toGo(v)
 	if err != nil {
 		return core.Object{}, err
@@ -37,7 +37,7 @@ func (u *unit) object(v cue.Value, in *interner) (core.Object, error) {
 	if weigh(fields, maxObjectBytes) > maxObjectBytes {
 		return core.Object{}, fmt.Errorf("%s has more than %d bytes, which no cluster stores: split it", id, maxObjectBytes)
 	}
-	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: in.fields(fields)}, nil
+	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: fields}, nil
 }
 
 func objectID(fields map[string]any) (core.ObjectID, error) {

@@ -124,6 +124,7 @@ func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (
 	if err := r.complete(ctx, c, g); err != nil {
 		return core.Rendering{}, err
 	}
+	g.unpack()
 	g.claimObjects(r.limits)
 	g.block()
 	out := g.rendering()

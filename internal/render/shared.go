@@ -29,7 +29,6 @@ type shared struct {
 	imports map[string]*build.Instance // of the repo's own packages, by import path
 	loader  *builtin
 	batch   batch
-	intern  *interner
 }
 
 // A kind is one kind: its CUE value with the site filled in.
@@ -86,7 +85,7 @@ func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin, intern: newInterner()}
+	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin}
 	moduleSrc, known := src[rp.module]
 	switch {
 	case !known:
@@ -118,7 +117,7 @@ func (sh *shared) twin() (*shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b, intern: newInterner()}
+	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b}
 	if problems := t.load(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s", problems[0])
 	}

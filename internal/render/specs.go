@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"path"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 type unit struct {
 	spec     core.Spec
 	refs     []ref
-	facts    any
-	in       any // the spec as plain data; nil if outcome needs nothing else
+	facts    packed
+	in       packed // the spec as plain data; nil if outcome needs nothing else
 	places   places
 	ignore   []objpath.Rule // of its annotations
 	force    []objpath.Rule
@@ -39,7 +40,30 @@ type ref struct {
 // An outcome is what a spec renders to.
 type outcome struct {
 	objects, expects, precautions []core.Object
+	fields                        packed // of all these, until unpack
 	problems                      []core.Problem
+}
+
+// clip lets go of memory that was there to grow into.
+func (o *outcome) clip() {
+	o.objects, o.expects, o.precautions = slices.Clone(o.objects), slices.Clone(o.expects), slices.Clone(o.precautions)
+	o.fields = bytes.Clone(o.fields)
+}
+
+// unpack gives objects their fields.
+func (o *outcome) unpack(in *interner) {
+	rest := o.fields
+	for _, objects := range [][]core.Object{o.objects, o.expects, o.precautions} {
+		for i := range objects {
+			if len(rest) == 0 {
+				return // it was done before
+			}
+			var v any
+			v, rest = rest.unpack(in)
+			objects[i].Fields = in.fields(v.(map[string]any))
+		}
+	}
+	o.fields = nil
 }
 
 // maxProblems is how many problems of one file are told; a file of garbage has one

@@ -2,7 +2,6 @@ package render
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,13 +35,13 @@ func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 	}
 	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, places: doc.places}
 	u.readAnnotations(doc)
-	if err := u.readContract(v, sh.intern); err != nil {
+	if err := u.readContract(v); err != nil {
 		u.blame(doc.pos, "kind %s: %v", id.Kind, err)
 	}
 	if len(u.problems) == 0 {
 		if !k.early.Exists() && len(u.refs) == 0 {
-			u.outcome = u.render(v, sh.intern)
-		} else if err := u.keep(v, sh.intern); err != nil {
+			u.outcome = u.render(v)
+		} else if err := u.keep(v); err != nil {
 			u.blame(doc.pos, "%v", err)
 		}
 	}
@@ -53,12 +52,12 @@ func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 }
 
 // keep keeps what it takes to render the spec later.
-func (u *unit) keep(v cue.Value, in *interner) error {
+func (u *unit) keep(v cue.Value) error {
 	data, err := toGo(v.LookupPath(inPath))
 	if err != nil {
 		return err
 	}
-	u.in, _ = in.value(data)
+	u.in = pack(data)
 	u.places = u.places.pack()
 	return nil
 }
@@ -123,7 +122,7 @@ func text(st *ast.StructLit, name string) (string, bool) {
 }
 
 // readContract reads refs and facts, which depend on the spec and the site alone.
-func (u *unit) readContract(v cue.Value, in *interner) error {
+func (u *unit) readContract(v cue.Value) error {
 	data, err := toGo(v.LookupPath(refsPath))
 	if err != nil {
 		return fmt.Errorf("refs: %w", err)
@@ -149,15 +148,14 @@ func (u *unit) readContract(v cue.Value, in *interner) error {
 	if err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}
-	u.facts, _ = in.value(facts)
-	text, err := json.Marshal(u.facts) // in order of their keys
-	u.factsHash = sha256.Sum256(text)
-	return err
+	u.facts = pack(facts)
+	u.factsHash = sha256.Sum256(u.facts)
+	return nil
 }
 
 // render reads checks, objects, expects and precautions of a spec whose deps are
 // filled in.
-func (u *unit) render(v cue.Value, in *interner) *outcome {
+func (u *unit) render(v cue.Value) *outcome {
 	out := &outcome{}
 	blame := func(pos core.Pos, format string, args ...any) {
 		p := problem(pos, format, args...)
@@ -188,7 +186,7 @@ func (u *unit) render(v cue.Value, in *interner) *outcome {
 	}{{"objects", &out.objects}, {"expects", &out.expects}, {"precautions", &out.precautions}} {
 		pv := v.LookupPath(cue.ParsePath(part.name))
 		for key, ov := range fields(pv) {
-			obj, err := u.object(ov, in)
+			obj, err := u.object(ov)
 			if _, ok := obj.Fields["status"]; ok && part.to != &out.expects {
 				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
 			}
@@ -199,6 +197,8 @@ func (u *unit) render(v cue.Value, in *interner) *outcome {
 				blame(u.spec.Pos, "kind %s: %s.%s: %v", u.spec.ID.Kind, part.name, key, err)
 				continue
 			}
+			out.fields = out.fields.pack(obj.Fields)
+			obj.Fields = nil
 			*part.to = append(*part.to, obj)
 		}
 		if err := pv.Err(); err != nil && len(out.problems) == 0 {
@@ -211,6 +211,7 @@ func (u *unit) render(v cue.Value, in *interner) *outcome {
 	if err := u.share(v, out.objects, blame); err != nil {
 		blame(u.spec.Pos, "kind %s: ignore: %v", u.spec.ID.Kind, err)
 	}
+	out.clip()
 	return out
 }
 

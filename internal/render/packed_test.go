@@ -1,0 +1,59 @@
+package render
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// What is packed comes out as it went in, each number of its own type.
+func TestPack(t *testing.T) {
+	for _, v := range []any{
+		nil, true, false, "", "text", "ü\x00", strings.Repeat("long", 100),
+		int64(0), int64(-1), int64(1), int64(math.MinInt64), int64(math.MaxInt64), 0.5, 1.0, -1e300,
+		[]any{}, map[string]any{},
+		[]any{nil, int64(1), 1.0, "1", []any{true}, map[string]any{"": nil}},
+		map[string]any{"a": map[string]any{"b": []any{"c", int64(2)}}, "d": false, "e": 2.5},
+	} {
+		if diff := cmp.Diff(v, pack(v).value()); diff != "" {
+			t.Errorf("%#v (-want +got):\n%s", v, diff)
+		}
+	}
+}
+
+// Equal data are equal bytes: facts are compared by them.
+func TestPackIsCanonical(t *testing.T) {
+	one := pack(map[string]any{"a": int64(1), "b": int64(2), "c": int64(3), "d": int64(4)})
+	for range 50 {
+		if again := pack(one.value()); !bytes.Equal(one, again) {
+			t.Fatalf("packed twice: %q and %q", one, again)
+		}
+	}
+	for _, other := range []any{map[string]any{"a": 1.0}, map[string]any{"a": "1"}, []any{"a", int64(1)}} {
+		if bytes.Equal(pack(map[string]any{"a": int64(1)}), pack(other)) {
+			t.Errorf("%#v is packed like another value", other)
+		}
+	}
+}
+
+// All objects of a spec get the fields that are theirs, once.
+func TestUnpack(t *testing.T) {
+	field := func(name string) map[string]any { return map[string]any{"is": name} }
+	out := &outcome{objects: make([]core.Object, 2), expects: make([]core.Object, 1), precautions: make([]core.Object, 1)}
+	for _, name := range []string{"first", "second", "expected", "precaution"} {
+		out.fields = out.fields.pack(field(name))
+	}
+	out.clip()
+	for range 2 {
+		out.unpack(newInterner())
+		got := []map[string]any{out.objects[0].Fields, out.objects[1].Fields, out.expects[0].Fields, out.precautions[0].Fields}
+		if diff := cmp.Diff([]map[string]any{field("first"), field("second"), field("expected"), field("precaution")}, got); diff != "" {
+			t.Errorf("fields (-want +got):\n%s", diff)
+		}
+	}
+}
