@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	"go.yaml.in/yaml/v3"
 
 	"prumo.dev/prumo/internal/core"
@@ -35,8 +35,9 @@ type Anchor struct {
 	ring    keyring
 	revoked map[string]bool // keys and payloads: SHA256:…, SHA256:…/serial, 40 upper-case hexadecimal digits, identity.id, or 64 lower-case hexadecimal digits
 
-	fresh    *freshness       // nil: no heartbeat is asked for
-	sigstore *verify.Verifier // by the pinned root; nil: none is pinned
+	fresh      *freshness           // nil: no heartbeat is asked for
+	sigstore   root.TrustedMaterial // pinned; nil: none is
+	requireSCT bool                 // the log of the authority must have seen each certificate
 }
 
 var (

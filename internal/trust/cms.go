@@ -29,6 +29,7 @@ type cms struct {
 	digest     []byte            // SHA-256 of the commit, among the attributes
 	signature  []byte
 	entry      *protorekor.TransparencyLogEntry // without its body
+	stamp      []byte                           // RFC 3161 token in DER: when an authority saw the signature; nil: none
 }
 
 // parseCMS wants exactly one signer with exactly one certificate and one log
@@ -88,15 +89,45 @@ func (c *cms) readSigned(signer protocol.SignerInfo) (err error) {
 	return err
 }
 
-// readUnsigned reads the log entry, the one attribute that may be unsigned:
-// anything else would be a second spelling of the same signature.
+// readUnsigned reads the log entry and the timestamp, the two attributes that may
+// be unsigned: anything else would be a second spelling of the same signature.
 func (c *cms) readUnsigned(attributes protocol.Attributes) error {
-	if len(attributes) != 1 || !attributes[0].Type.Equal(oidLogEntry) {
-		return errors.New("it must have one unsigned attribute, the entry of a transparency log")
+	for _, a := range attributes {
+		if !a.Type.Equal(oidLogEntry) && !a.Type.Equal(oid.AttributeTimeStampToken) {
+			return fmt.Errorf("it has the unsigned attribute %v", a.Type)
+		}
 	}
+	if err := c.readStamp(attributes); err != nil {
+		return err
+	}
+	return c.readEntry(attributes)
+}
+
+// readStamp reads the token. Nothing is believed of it here: sigstore-go checks it
+// with the authorities of the pinned root.
+func (c *cms) readStamp(attributes protocol.Attributes) error {
+	if !attributes.HasAttribute(oid.AttributeTimeStampToken) {
+		return nil
+	}
+	value, err := attributes.GetOnlyAttributeValueBytes(oid.AttributeTimeStampToken)
+	if err != nil {
+		return fmt.Errorf("it must have one timestamp: %w", err)
+	}
+	var info protocol.ContentInfo
+	if rest, err := asn1.Unmarshal(value.FullBytes, &info); err != nil || len(rest) > 0 {
+		return errors.New("its timestamp is not DER")
+	}
+	if _, err := info.SignedDataContent(); err != nil {
+		return fmt.Errorf("its timestamp is no SignedData: %w", err)
+	}
+	c.stamp = value.FullBytes
+	return nil
+}
+
+func (c *cms) readEntry(attributes protocol.Attributes) error {
 	value, err := attributes.GetOnlyAttributeValueBytes(oidLogEntry)
 	if err != nil {
-		return err
+		return fmt.Errorf("it must have one entry of a transparency log: %w", err)
 	}
 	var octets []byte
 	if rest, err := asn1.Unmarshal(value.FullBytes, &octets); err != nil || len(rest) > 0 {
@@ -111,15 +142,24 @@ func (c *cms) readUnsigned(attributes protocol.Attributes) error {
 	switch {
 	case err != nil || !bytes.Equal(again, octets):
 		return errors.New("its log entry is not canonical")
-	case kind.GetKind() != "hashedrekord" || kind.GetVersion() != "0.0.1":
-		return fmt.Errorf("its log entry is of type %s %s; hashedrekord 0.0.1 is known", quote(kind.GetKind()), quote(kind.GetVersion()))
+	case kind.GetKind() != "hashedrekord" || kind.GetVersion() != "0.0.1" && kind.GetVersion() != "0.0.2":
+		return fmt.Errorf("its log entry is of type %s %s; hashedrekord 0.0.1 and 0.0.2 are known", quote(kind.GetKind()), quote(kind.GetVersion()))
 	case len(c.entry.CanonicalizedBody) > 0:
 		return errors.New("its log entry has a body; gitsign leaves it out")
-	case len(c.entry.GetInclusionPromise().GetSignedEntryTimestamp()) == 0:
-		return errors.New("its log entry does not say when it was made (signed entry timestamp)")
+	case c.timeless() && c.stamp == nil:
+		return errors.New("nothing says when it was made: its log entry has no signed entry timestamp (Rekor v1), and no authority has stamped it (RFC 3161)")
+	case !c.timeless() && (len(c.promise()) == 0 || kind.GetVersion() != "0.0.1"):
+		return errors.New("its log entry says a time that the log has not signed (signed entry timestamp)")
 	}
 	return nil
 }
+
+// timeless reports whether the log says no time, as Rekor v2 does not. gitsign
+// (0.17) writes 0.0.1 into entries of both.
+func (c *cms) timeless() bool { return c.entry.GetIntegratedTime() == 0 && len(c.promise()) == 0 }
+
+// promise is what Rekor v1 signs of when it made the entry.
+func (c *cms) promise() []byte { return c.entry.GetInclusionPromise().GetSignedEntryTimestamp() }
 
 // is reports whether an algorithm is the one of an OID, without parameters.
 func is(a pkix.AlgorithmIdentifier, want asn1.ObjectIdentifier) bool {

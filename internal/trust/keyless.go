@@ -3,11 +3,8 @@ package trust
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
+	"encoding/asn1"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -61,9 +58,9 @@ func (d *decoder) keyless(n *yaml.Node) (identity, bool) {
 // ever fetched. Without it every keyless signature is refused.
 func (a *Anchor) parseSigstore(d *decoder, n *yaml.Node) {
 	f := d.fields(n, "sigstore", "trustedRoot!", "requireSCT")
-	requireSCT := true
+	a.requireSCT = true
 	if s := f["requireSCT"]; s != nil {
-		if requireSCT = s.Value != "false"; s.ShortTag() != "!!bool" {
+		if a.requireSCT = s.Value != "false"; s.ShortTag() != "!!bool" {
 			d.fail(s, "requireSCT must be true or false")
 		}
 	}
@@ -75,13 +72,7 @@ func (a *Anchor) parseSigstore(d *decoder, n *yaml.Node) {
 		d.fail(f["trustedRoot"], "trustedRoot must be the JSON of a Sigstore trusted root, as text: %v", err)
 		return
 	}
-	options := []verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithIntegratedTimestamps(1)}
-	if requireSCT {
-		options = append(options, verify.WithSignedCertificateTimestamps(1))
-	}
-	if a.sigstore, err = verify.NewVerifier(material, options...); err != nil {
-		d.fail(n, "sigstore: %v", err)
-	}
+	a.sigstore = material
 }
 
 // A keylessProof is a signature as gitsign makes it: by a key that lived for
@@ -119,10 +110,11 @@ func (p keylessProof) verify(a *Anchor, k *key, payload []byte, now time.Time) *
 	if digest := sha256.Sum256(payload); !bytes.Equal(p.digest, digest[:]) {
 		return badSignature(p.name(), errors.New("it is over another commit"))
 	}
-	if logged := time.Unix(p.entry.IntegratedTime, 0); logged.After(now.Add(clockSkew)) {
-		return futureDate("the log entry of the keyless signature", logged)
-	}
 	b, err := p.bundle()
+	if err != nil {
+		return badKeyless(p.name(), err)
+	}
+	verifier, err := verify.NewVerifier(a.sigstore, p.evidence(a)...)
 	if err != nil {
 		return badKeyless(p.name(), err)
 	}
@@ -131,10 +123,33 @@ func (p keylessProof) verify(a *Anchor, k *key, payload []byte, now time.Time) *
 		return badKeyless(p.name(), err)
 	}
 	policy := verify.NewPolicy(verify.WithArtifact(bytes.NewReader(p.attributes)), verify.WithCertificateIdentity(who))
-	if _, err := a.sigstore.Verify(b, policy); err != nil {
+	result, err := verifier.Verify(b, policy)
+	if err != nil {
 		return badKeyless(p.name(), err)
 	}
+	for _, t := range result.VerifiedTimestamps {
+		if t.Timestamp.After(now.Add(clockSkew)) {
+			return futureDate("the keyless signature", t.Timestamp)
+		}
+	}
 	return nil
+}
+
+// evidence is what must bear a signature out: a log that holds it, and a time for
+// which the certificate was valid, from the log if it says one (Rekor v1), and
+// from an authority if there is a timestamp.
+func (p keylessProof) evidence(a *Anchor) []verify.VerifierOption {
+	options := []verify.VerifierOption{verify.WithTransparencyLog(1)}
+	if !p.timeless() {
+		options = append(options, verify.WithIntegratedTimestamps(1))
+	}
+	if p.stamp != nil {
+		options = append(options, verify.WithSignedTimestamps(1))
+	}
+	if a.requireSCT {
+		options = append(options, verify.WithSignedCertificateTimestamps(1))
+	}
+	return options
 }
 
 func (p keylessProof) made(a *Anchor, k *key, payload []byte, now time.Time) bool {
@@ -146,19 +161,29 @@ func (p keylessProof) made(a *Anchor, k *key, payload []byte, now time.Time) boo
 // else than this signature by this certificate.
 func (p keylessProof) bundle() (*bundle.Bundle, error) {
 	digest := sha256.Sum256(p.attributes)
-	body, err := hashedRekord(digest, p.signature, p.cert)
+	entry := proto.CloneOf(p.entry)
+	var err error
+	if p.timeless() {
+		entry.KindVersion.Version, entry.InclusionPromise = "0.0.2", nil
+		entry.CanonicalizedBody, err = hashedRekordV2(digest, p.signature, p.cert)
+	} else {
+		entry.CanonicalizedBody, err = hashedRekord(digest, p.signature, p.cert)
+	}
 	if err != nil {
 		return nil, err
 	}
-	entry := proto.CloneOf(p.entry)
-	entry.CanonicalizedBody = body
+	stamps, err := p.timestamps()
+	if err != nil {
+		return nil, err
+	}
 	return bundle.NewBundle(&protobundle.Bundle{
 		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
 		VerificationMaterial: &protobundle.VerificationMaterial{
 			Content: &protobundle.VerificationMaterial_Certificate{
 				Certificate: &protocommon.X509Certificate{RawBytes: p.cert.Raw},
 			},
-			TlogEntries: []*protorekor.TransparencyLogEntry{entry},
+			TlogEntries:               []*protorekor.TransparencyLogEntry{entry},
+			TimestampVerificationData: stamps,
 		},
 		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
 			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: digest[:]},
@@ -167,19 +192,18 @@ func (p keylessProof) bundle() (*bundle.Bundle, error) {
 	})
 }
 
-// hashedRekord is the canonical body (RFC 8785) of a log entry of type
-// hashedrekord 0.0.1: fields in alphabetical order.
-func hashedRekord(digest [sha256.Size]byte, signature []byte, cert *x509.Certificate) ([]byte, error) {
-	type object map[string]any // encoding/json sorts the keys
-	return json.Marshal(object{
-		"apiVersion": "0.0.1",
-		"kind":       "hashedrekord",
-		"spec": object{
-			"data": object{"hash": object{"algorithm": "sha256", "value": fmt.Sprintf("%x", digest)}},
-			"signature": object{
-				"content":   signature,
-				"publicKey": object{"content": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})},
-			},
-		},
-	})
+// timestamps wraps the token as an authority answers (RFC 3161, section 2.4.2):
+// CMS holds the token alone, and sigstore-go reads the whole answer.
+func (p keylessProof) timestamps() (*protobundle.TimestampVerificationData, error) {
+	if p.stamp == nil {
+		return nil, nil
+	}
+	type status struct{ Granted int } // 0
+	answer, err := asn1.Marshal(struct {
+		Status status
+		Token  asn1.RawValue
+	}{Token: asn1.RawValue{FullBytes: p.stamp}})
+	return &protobundle.TimestampVerificationData{
+		Rfc3161Timestamps: []*protocommon.RFC3161SignedTimestamp{{SignedTimestamp: answer}},
+	}, err
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/github/smimesign/ietf-cms/oid"
 	"github.com/github/smimesign/ietf-cms/protocol"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
@@ -39,8 +40,10 @@ const (
 type gitsign struct {
 	t               testing.TB
 	stack           *ca.VirtualSigstore
-	fulcio          *sigstore.Fulcio // makes the certificates; nil: the stack does, and no log sees them
-	seenBy          *sigstore.Fulcio // whose log sees them
+	rekor           *sigstore.Rekor               // in place of the stack's log, which is of the first kind
+	stamp           func(signature []byte) []byte // what authorities say of it; nil: they are not asked
+	fulcio          *sigstore.Fulcio              // makes the certificates; nil: the stack does, and no log sees them
+	seenBy          *sigstore.Fulcio              // whose log sees them
 	issuer, subject string
 	payload         func([]byte) []byte // what is signed in place of the commit
 	logged          time.Duration       // when the log says that it was, from now
@@ -85,7 +88,12 @@ func (g *gitsign) root(requireSCT bool) string {
 		ctLogs, err = g.fulcio.CTLogs()
 		g.must(err)
 	}
-	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, authorities, ctLogs, nil, logs)
+	if g.rekor != nil {
+		id, log, err := g.rekor.Log()
+		g.must(err)
+		logs[id] = log
+	}
+	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, authorities, ctLogs, g.stack.TimestampingAuthorities(), logs)
 	g.must(err)
 	text, err := r.MarshalJSON()
 	g.must(err)
@@ -114,6 +122,9 @@ func (g *gitsign) sign(payload []byte) string {
 	entry := g.log(artifact, signature, cert)
 	g.entry(entry)
 	g.attach(signer, entry)
+	if g.stamp != nil {
+		g.attachStamp(signer, g.stamp(signer.Signature))
+	}
 	g.signed(sd)
 	der, err := sd.ContentInfoDER()
 	g.must(err)
@@ -143,10 +154,24 @@ func (g *gitsign) attach(signer *protocol.SignerInfo, entry *protorekor.Transpar
 	signer.UnsignedAttrs = append(signer.UnsignedAttrs, attribute)
 }
 
+func (g *gitsign) attachStamp(signer *protocol.SignerInfo, token []byte) {
+	g.t.Helper()
+	attribute, err := protocol.NewAttribute(oid.AttributeTimeStampToken, asn1.RawValue{FullBytes: token})
+	g.must(err)
+	signer.UnsignedAttrs = append(signer.UnsignedAttrs, attribute)
+}
+
 // log enters a signature in the log, by the log's own code.
 func (g *gitsign) log(artifact, signature []byte, cert *x509.Certificate) *protorekor.TransparencyLogEntry {
 	g.t.Helper()
 	digest := sha256.Sum256(artifact)
+	if g.rekor != nil {
+		entry, err := g.rekor.Enter(digest[:], signature, cert)
+		g.must(err)
+		// As gitsign 0.17 stores what any log answers (its internal/rekor/oid).
+		entry.KindVersion.Version, entry.InclusionPromise = "0.0.1", &protorekor.InclusionPromise{}
+		return entry
+	}
 	ctx := context.Background()
 	proposed, err := types.NewProposedEntry(ctx, "hashedrekord", "0.0.1", types.ArtifactProperties{
 		PublicKeyBytes: [][]byte{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})},
@@ -257,7 +282,7 @@ func TestForgedKeyless(t *testing.T) {
 		{"another commit", func(g *gitsign) { g.payload = func(b []byte) []byte { return append(b, '\n') } }, CodeSignature, "another commit"},
 		{"logged before the certificate", func(g *gitsign) { g.logged = -30 * time.Minute }, CodeKeyless, "integrated time"},
 		{"logged after the certificate", func(g *gitsign) { g.logged, g.seen = 11*time.Minute, 20*time.Minute }, CodeKeyless, "integrated time"},
-		{"logged in the future", func(g *gitsign) { g.logged = 8 * time.Minute }, CodeDate, "log entry"},
+		{"logged in the future", func(g *gitsign) { g.logged = 8 * time.Minute }, CodeDate, "keyless signature"},
 		{"time changed", func(g *gitsign) { g.entry = func(e *protorekor.TransparencyLogEntry) { e.IntegratedTime++ } }, CodeKeyless, "not enough verified log entries"},
 		{"entry of another signature", func(g *gitsign) { g.logs = func(b []byte) []byte { return append([]byte("x"), b...) } }, CodeKeyless, ""},
 		{"no signed entry timestamp", func(g *gitsign) {
@@ -270,17 +295,28 @@ func TestForgedKeyless(t *testing.T) {
 			g.entry = func(e *protorekor.TransparencyLogEntry) { e.CanonicalizedBody = []byte("{}") }
 		}, CodeFormat, "has a body"},
 		{"entry of another type", func(g *gitsign) {
-			g.entry = func(e *protorekor.TransparencyLogEntry) { e.KindVersion.Version = "0.0.2" }
+			g.entry = func(e *protorekor.TransparencyLogEntry) { e.KindVersion.Version = "0.0.3" }
 		}, CodeFormat, "of type"},
+		{"entry of the first kind as one of the second", func(g *gitsign) {
+			g.entry = func(e *protorekor.TransparencyLogEntry) { e.KindVersion.Version = "0.0.2" }
+		}, CodeFormat, "has not signed"},
 		{"no log entry", func(g *gitsign) {
 			g.signed = func(sd *protocol.SignedData) { sd.SignerInfos[0].UnsignedAttrs = nil }
-		}, CodeFormat, "one unsigned attribute"},
+		}, CodeFormat, "one entry of a transparency log"},
 		{"two log entries", func(g *gitsign) {
 			g.signed = func(sd *protocol.SignedData) {
 				s := &sd.SignerInfos[0]
 				s.UnsignedAttrs = append(s.UnsignedAttrs, s.UnsignedAttrs[0])
 			}
-		}, CodeFormat, "one unsigned attribute"},
+		}, CodeFormat, "one entry of a transparency log"},
+		{"another unsigned attribute", func(g *gitsign) {
+			g.signed = func(sd *protocol.SignedData) {
+				s := &sd.SignerInfos[0]
+				attribute, err := protocol.NewAttribute(oidSHA256, []byte("x"))
+				g.must(err)
+				s.UnsignedAttrs = append(s.UnsignedAttrs, attribute)
+			}
+		}, CodeFormat, "unsigned attribute"},
 		{"two signers", func(g *gitsign) {
 			g.signed = func(sd *protocol.SignedData) { sd.SignerInfos = append(sd.SignerInfos, sd.SignerInfos[0]) }
 		}, CodeFormat, "2 signers"},

@@ -97,7 +97,7 @@ func badKeyless(name string, err error) *core.Refusal {
 		Code:   CodeKeyless,
 		Found:  fmt.Sprintf("the keyless signature of %s is not borne out by the trust file's Sigstore root: %s", name, strings.TrimSpace(err.Error())),
 		Needed: "a certificate and a log entry, embedded in the signature, that the pinned root vouches for",
-		Remedy: "sign with gitsign against the Sigstore that the trust file pins (gitsign.rekorMode offline), and " + resign,
+		Remedy: "sign with gitsign against the Sigstore that the trust file pins (gitsign.rekorMode offline; gitsign.timestampServerURL too if its Rekor is version 2), and " + resign,
 	}
 }
 

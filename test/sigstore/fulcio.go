@@ -24,6 +24,8 @@ import (
 type Fulcio struct {
 	Root, Intermediate *x509.Certificate
 
+	Ahead time.Duration // by how much its clock is ahead when it makes a leaf
+
 	key *ecdsa.PrivateKey // of Intermediate
 	log *ecdsa.PrivateKey
 }
@@ -77,7 +79,7 @@ func (f *Fulcio) Leaf(subject, issuer string, by *Fulcio) (*x509.Certificate, *e
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), EmailAddresses: []string{subject},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(9 * time.Minute),
+		NotBefore: time.Now().Add(f.Ahead - time.Minute), NotAfter: time.Now().Add(f.Ahead + 9*time.Minute),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: []pkix.Extension{{Id: oidIssuer, Value: []byte(issuer)}},
 	}
