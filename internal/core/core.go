@@ -77,8 +77,9 @@ type Applied struct {
 	Revision
 
 	// Kept are the specs that stayed as they were, since the revision says nothing
-	// good of them: SpecID.String() -> the last commit that did, in full.
-	Kept map[string]string `json:"kept,omitempty"`
+	// good of them. Forgotten is how many more there were than can be remembered.
+	Kept      Kept `json:"kept,omitempty"`
+	Forgotten int  `json:"forgotten,omitempty"`
 
 	// Owed are the objects, as ObjectID.String(), that the revision or one before asks
 	// to change and that could not be changed yet: what differs there is no drift.

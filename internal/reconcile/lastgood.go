@@ -34,7 +34,11 @@ func (r *Reconciler) before(ctx context.Context, rep *core.Report) (core.Renderi
 	if err != nil {
 		return core.Rendering{}, err
 	}
-	if rendering, err = r.withKept(ctx, rendering, applied.Kept); err != nil {
+	rendering, err = r.withKept(ctx, rendering, applied.Kept)
+	if applied.Forgotten > 0 {
+		err = errors.Join(err, fmt.Errorf("drift of %d more specs is not corrected until the repo is mended: no more are remembered over a restart", applied.Forgotten))
+	}
+	if err != nil {
 		rep.Errors = append(rep.Errors, core.Fault{Stage: core.StageRender, Msg: err.Error()})
 	}
 	r.lastGood = lastGood{Applied: applied, rendering: rendering}
@@ -55,7 +59,7 @@ const maxKept = 32
 // withKept adds to what a revision renders to the specs that stayed as they were
 // at older ones. What cannot be rendered is left out: nothing becomes of it, and
 // nothing is deleted while the repo has the problems that it was kept for.
-func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept map[string]string) (core.Rendering, error) {
+func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept core.Kept) (core.Rendering, error) {
 	byCommit := make(map[string]map[string]bool)
 	for spec, commit := range kept {
 		if byCommit[commit] == nil {
@@ -89,8 +93,8 @@ func (r *Reconciler) renderCommit(ctx context.Context, commit string) (core.Rend
 
 // keptSpecs says of what commit the specs are that want has and good does not
 // render.
-func (r *Reconciler) keptSpecs(good, want core.Rendering) map[string]string {
-	kept := make(map[string]string)
+func (r *Reconciler) keptSpecs(good, want core.Rendering) core.Kept {
+	kept := make(core.Kept)
 	renders := rendered(good)
 	for spec := range rendered(want) {
 		if !renders[spec] {
@@ -98,6 +102,31 @@ func (r *Reconciler) keptSpecs(good, want core.Rendering) map[string]string {
 		}
 	}
 	return kept
+}
+
+// maxKeptBytes bounds what is remembered over a restart of specs that stayed as
+// they were, as it is written: with all else it must fit into one ConfigMap.
+const maxKeptBytes = 256 << 10
+
+// forRestart is what is remembered of what was applied. Of too many specs that
+// stayed as they were the first are. Of the others nothing becomes after a
+// restart: nothing is deleted while the repo has problems.
+func (a lastGood) forRestart() core.Applied {
+	const around = 16 // bytes, of JSON with indentation
+	applied, size, commits := a.Applied, 0, map[string]bool{}
+	applied.Kept = make(core.Kept)
+	for _, spec := range slices.Sorted(maps.Keys(a.Kept)) {
+		commit := a.Kept[spec]
+		if size += len(spec) + around; !commits[commit] {
+			size += len(commit) + around
+		}
+		if size > maxKeptBytes {
+			applied.Forgotten = len(a.Kept) - len(applied.Kept)
+			break
+		}
+		commits[commit], applied.Kept[spec] = true, commit
+	}
+	return applied
 }
 
 // rendered are the specs that render to something.

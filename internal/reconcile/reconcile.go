@@ -275,10 +275,12 @@ func (r *Reconciler) remember(ctx context.Context, now lastGood, result core.Res
 		return nil
 	}
 	r.lastGood = now
-	if was := r.Source.Applied(); was.Commit == now.Commit && maps.Equal(was.Kept, now.Kept) && slices.Equal(was.Owed, now.Owed) {
+	applied := now.forRestart()
+	if was := r.Source.Applied(); was.Commit == applied.Commit && was.Forgotten == applied.Forgotten &&
+		maps.Equal(was.Kept, applied.Kept) && slices.Equal(was.Owed, applied.Owed) {
 		return nil
 	}
-	return at(core.StageApply, r.Source.SetApplied(ctx, now.Applied))
+	return at(core.StageApply, r.Source.SetApplied(ctx, applied))
 }
 
 // maxOwed bounds what is remembered of changes that could not be made. A revision of

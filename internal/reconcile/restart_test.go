@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +115,7 @@ func TestRestartKeepsLastGood(t *testing.T) {
 // TestRestartWithoutLastGood has the store lose the revision that a spec was last
 // good at: the pass says so, and goes on with all others.
 func TestRestartWithoutLastGood(t *testing.T) {
-	r := &repo{tip: "2", applied: core.Applied{Revision: core.Revision{Commit: "2"}, Kept: map[string]string{"K/a": "1"}},
+	r := &repo{tip: "2", applied: core.Applied{Revision: core.Revision{Commit: "2"}, Kept: core.Kept{"K/a": "1"}},
 		renders: map[string]core.Rendering{"2": {Specs: []core.Spec{spec("a", "a.yaml"), spec("b", "b.yaml")},
 			Objects: []core.Object{object("b", "b.yaml", "2")}, Problems: []core.Problem{problem(spec("a", "a.yaml"))}}}}
 	if _, err := r.start().Reconcile(t.Context()); err != nil {
@@ -124,5 +126,41 @@ func TestRestartWithoutLastGood(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"b": "2"}, r.wanted); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
+
+// TestRestartOfMany has more specs stay as they were than fit into what is
+// remembered: it stays within its bound, and says how many are left out.
+func TestRestartOfMany(t *testing.T) {
+	var now, before core.Rendering
+	for i := range 5000 {
+		name := fmt.Sprintf("%s-%04d", strings.Repeat("a", 58), i) // 63, as long as a name can be
+		s := spec(name, name+".yaml")
+		now.Specs, before.Specs = append(now.Specs, s), append(before.Specs, s)
+		now.Problems = append(now.Problems, problem(s))
+		before.Objects = append(before.Objects, object(name, name+".yaml", "1"))
+	}
+	one := spec("one", "one.yaml") // a revision that renders to nothing at all is not obeyed
+	now.Specs, now.Objects = append(now.Specs, one), append(now.Objects, object("one", "one.yaml", "2"))
+	r := &repo{renders: map[string]core.Rendering{"1": before, "2": now}}
+	running := r.start()
+	for _, r.tip = range []string{"1", "2", "2"} {
+		if _, err := running.Reconcile(t.Context()); err != nil || len(r.faults) > 0 || len(r.wanted) < 5000 {
+			t.Fatalf("revision %s: %v, faults %v, %d objects wanted", r.tip, err, r.faults, len(r.wanted))
+		}
+	}
+	text, err := json.MarshalIndent(r.applied, "    ", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := len(r.applied.Kept)
+	if len(text) > maxKeptBytes+1000 || kept < 1000 || kept+r.applied.Forgotten != 5000 {
+		t.Errorf("%d bytes for %d specs, %d forgotten", len(text), kept, r.applied.Forgotten)
+	}
+	if _, err := r.start().Reconcile(t.Context()); err != nil || len(r.wanted) != kept+1 {
+		t.Errorf("after a restart: %v, %d objects wanted, not %d", err, len(r.wanted), kept+1)
+	}
+	if len(r.faults) != 1 || !strings.Contains(r.faults[0].Msg, fmt.Sprintf("drift of %d more specs is not corrected", 5000-kept)) {
+		t.Errorf("faults %.300v, want one about those left out", r.faults)
 	}
 }
