@@ -2,8 +2,10 @@ package source
 
 import (
 	"context"
+	"errors"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/trust"
 )
 
@@ -56,23 +58,48 @@ func (s *Source) judgeTime(ctx context.Context, tip string) (trust.Heartbeat, *c
 
 // revoked is what an accepted history holds that was revoked since.
 type revoked struct {
-	at      string // accepted commit that was looked back from
-	warning *core.Warning
+	at       string // accepted commit that was looked back from
+	warnings []core.Warning
 }
 
 // lookBack warns of accepted commits by keys that were revoked since: once, for
 // the trust file is read once, and again when there are some and history went on,
 // for root principals may have left them.
 func (s *Source) lookBack(ctx context.Context, accepted string) error {
-	if s.revoked.at == "" || s.revoked.warning != nil && s.revoked.at != accepted {
-		warning, err := s.verifier.RevokedSince(ctx, s.repo, accepted)
+	if s.revoked.at == "" || len(s.revoked.warnings) > 0 && s.revoked.at != accepted {
+		warnings, err := s.revokedSince(ctx, accepted)
 		if err != nil {
 			return err
 		}
-		s.revoked = revoked{accepted, warning}
+		s.revoked = revoked{accepted, warnings}
 	}
-	if s.revoked.warning != nil {
-		s.warnings = append(s.warnings, *s.revoked.warning)
-	}
+	s.warnings = append(s.warnings, s.revoked.warnings...)
 	return nil
+}
+
+// revokedSince fetches the approvals that are to be looked at, and looks. More
+// than can be fetched at once stop nothing.
+func (s *Source) revokedSince(ctx context.Context, accepted string) (warnings []core.Warning, err error) {
+	match, err := s.verifier.RevokedApprovals(ctx, s.repo, accepted)
+	if err != nil {
+		return nil, err
+	}
+	if match != nil {
+		err = s.fetchTags(ctx, match)
+	}
+	if errors.Is(err, git.ErrLimit) {
+		warnings = append(warnings, core.Warning{
+			Code:   trust.CodeLimit,
+			Commit: accepted,
+			Found:  "approvals by people whose keys were revoked are not looked at: " + err.Error(),
+			Remedy: "look at them by hand (git for-each-ref refs/tags/approve), or move the introduction in the trust file forward to a commit that you have looked at",
+		})
+	} else if err != nil {
+		return nil, err
+	}
+	warning, err := s.verifier.RevokedSince(ctx, s.repo, accepted)
+	if warning != nil {
+		warnings = append(warnings, *warning)
+	}
+	return warnings, err
 }

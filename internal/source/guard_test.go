@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"prumo.dev/prumo/internal/git"
+	"prumo.dev/prumo/internal/source"
 	"prumo.dev/prumo/internal/trust"
 	"prumo.dev/prumo/test/gitrepo"
 	"prumo.dev/prumo/test/lab"
@@ -51,6 +53,16 @@ func (b *bot) run(when time.Time, dir, command string) {
 	}
 }
 
+// askHeartbeat has a trust file ask for heartbeats by a key.
+func askHeartbeat(t *testing.T, l *lab.Lab, plain []byte, key *gitrepo.Key, onStale string) {
+	t.Helper()
+	text := fmt.Sprintf("%srepo: {id: lab, ref: refs/heads/main}\nfreshness: {heartbeatTag: refs/tags/prumo-heartbeat, maxAge: 1h, onStale: %s, signers: {heart: {keys: [{ssh: %q}]}}}\n",
+		plain, onStale, key.Public())
+	if err := os.WriteFile(l.Trust, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestHeartbeat renews a heartbeat by the command that the refusal prints, and
 // has a remote show an old one again.
 func TestHeartbeat(t *testing.T) {
@@ -66,13 +78,7 @@ func TestHeartbeat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	freshness := func(onStale string) {
-		text := fmt.Sprintf("%srepo: {id: lab, ref: refs/heads/main}\nfreshness: {heartbeatTag: refs/tags/prumo-heartbeat, maxAge: 1h, onStale: %s, signers: {heart: {keys: [{ssh: %q}]}}}\n",
-			plain, onStale, key.Public())
-		if err := os.WriteFile(l.Trust, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	freshness := func(onStale string) { askHeartbeat(t, l, plain, key, onStale) }
 	freshness("freeze")
 	s := open(t, l)
 	advance := func(want, code string) string {
@@ -120,6 +126,73 @@ func TestHeartbeat(t *testing.T) {
 	if w := s.Warnings(); len(w) != 1 || w[0].Code != trust.CodeHeartbeat {
 		t.Errorf("warnings %+v, want one with %s", w, trust.CodeHeartbeat)
 	}
+}
+
+// TestTwoTips: two instances are shown two tips of the same branch, both well
+// signed. The bot sees one of them, and the instance that has the other hears of it.
+func TestTwoTips(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := gitrepo.NewKey("heart@lab.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := os.ReadFile(l.Trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	askHeartbeat(t, l, plain, key, "freeze")
+	b := newBot(t, l, key)
+	beat := func(commit string, when time.Time) {
+		t.Helper()
+		body := (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).HeartbeatBody(commit)
+		b.run(when, b.dir, fmt.Sprintf("git fetch -q origin && printf '%s' | git tag -s -f -F - prumo-heartbeat %s && git push -q -f origin prumo-heartbeat", body, commit))
+	}
+	head := l.Repo.Head()
+	beat(head, time.Now().Add(-time.Minute))
+	if err := l.Repo.Branch("fork"); err != nil {
+		t.Fatal(err)
+	}
+	fork := commit(t, l, "flo", "tools/mlflow.yaml")
+	other := filepath.Join(t.TempDir(), "other.git") // what the second instance is shown
+	show := func(tip string) {
+		t.Helper()
+		for _, err := range []error{os.RemoveAll(other), os.CopyFS(other, os.DirFS(l.Origin)),
+			os.WriteFile(filepath.Join(other, "refs/heads/main"), []byte(tip+"\n"), 0o644)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	show(fork)
+	if err := l.Repo.Checkout("main"); err != nil {
+		t.Fatal(err)
+	}
+	tip := commit(t, l, "flo", "tools/label-studio.yaml")
+
+	advance := func(s *source.Source, want, code string) {
+		t.Helper()
+		rev, refused, err := s.Advance(t.Context())
+		got := ""
+		if refused != nil {
+			got = refused.Refusal.Code
+		}
+		if err != nil || rev.Commit != want || got != code {
+			t.Fatalf("in force %q, refused %q (%+v), %v; want %q, %q", rev.Commit, got, refused, err, want, code)
+		}
+	}
+	one := open(t, l)
+	two := open(t, l, func(o *source.Options) {
+		o.Dir, o.Remote = filepath.Join(l.Dir, "two"), git.Remote{URL: other}
+	})
+	advance(one, tip, "")
+	advance(two, fork, "")
+	beat(tip, time.Now())
+	show(fork)
+	advance(one, tip, "")
+	advance(two, fork, trust.CodeStale)
 }
 
 // TestClockSetBack: nothing new is obeyed by a clock that was ahead before.

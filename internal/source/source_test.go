@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,6 +212,18 @@ func TestApproval(t *testing.T) {
 	must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
 	if rev, refused, err = s.Advance(t.Context()); err != nil || refused != nil || rev.Commit != id {
 		t.Errorf("with an approval: in force %s, refused %+v, %v; want %s", rev.Commit, refused, err, id)
+	}
+
+	text, err = os.ReadFile(l.Trust)
+	must(err)
+	must(os.WriteFile(l.Trust, fmt.Appendf(text, "revoked: {ssh: [%q]}\n", l.Keys["eli"].Fingerprint()), 0o600))
+	s = open(t, l)
+	for range 2 {
+		_, _, err = s.Advance(t.Context())
+		must(err)
+		if w := s.Warnings(); len(w) != 1 || len(w[0].Commits) != 1 || w[0].Commits[0].Commit != id || !slices.Equal(w[0].Commits[0].Approvers, []string{"eli"}) {
+			t.Errorf("eli's key is revoked since: warnings %+v, want one that lists %s with eli's approval", w, id)
+		}
 	}
 }
 

@@ -134,26 +134,35 @@ func (p *panel) examine(tag *git.Tag, ref, name string) string {
 	return why
 }
 
-// read returns who signed a tag, or what is wrong with it. The tagger counts for
-// nothing: only the signature says who it was.
+// read returns who signed a tag, or what is wrong with it.
 func (p *panel) read(tag *git.Tag, ref string) (owner, why string) {
-	switch {
-	case "refs/tags/"+tag.Name != ref:
-		return "", "it was signed under another name, " + quote(tag.Name)
-	case tag.Object != p.object:
-		return "", fmt.Sprintf("it is about another commit, %.10s", tag.Object)
-	case tag.Message != p.body:
-		return "", "its text is not the one that it must have, line by line: " + quote(p.body)
-	}
-	pr, refusal := parseProof(&git.Commit{Signature: tag.Signature})
-	if refusal != nil {
-		return "", refusal.Code + ": " + refusal.Found
+	pr, why := p.form(tag, ref)
+	if why != "" {
+		return "", why
 	}
 	k, refusal := p.w.identify(p.ring, p.where, pr, tag.Payload, p.w.now)
 	if refusal = p.w.abide(tag.ID, tag.Payload, pr, []keyring{p.ring}, refusal); refusal != nil {
 		return "", refusal.Code + ": " + refusal.Found
 	}
 	return k.owner, ""
+}
+
+// form returns the signature of a tag, or why the tag is none of those that are
+// counted. The tagger counts for nothing: only the signature says who it was.
+func (p *panel) form(tag *git.Tag, ref string) (pr proof, why string) {
+	switch {
+	case "refs/tags/"+tag.Name != ref:
+		return nil, "it was signed under another name, " + quote(tag.Name)
+	case tag.Object != p.object:
+		return nil, fmt.Sprintf("it is about another commit, %.10s", tag.Object)
+	case tag.Message != p.body:
+		return nil, "its text is not the one that it must have, line by line: " + quote(p.body)
+	}
+	pr, refusal := parseProof(&git.Commit{Signature: tag.Signature})
+	if refusal != nil {
+		return nil, refusal.Code + ": " + refusal.Found
+	}
+	return pr, ""
 }
 
 // short is the refusal of a commit that too few stand behind.

@@ -14,9 +14,11 @@ import (
 const maxRevoked = 50
 
 // RevokedSince warns of accepted commits whose key, or whose payload, the trust
-// file has revoked since; nil if there are none. Their signatures held when they
-// were accepted, so it looks only at what they name. They stay in force: who
-// revokes a key must look at what it did, and nobody else can.
+// file has revoked since, or that were approved by such a key; nil if there are
+// none. Their signatures held when they were accepted, so it looks only at what
+// they name. They stay in force: who revokes a key must look at what it did, and
+// nobody else can. Approvals are looked for among the tags that were fetched: see
+// RevokedApprovals.
 func (v *Verifier) RevokedSince(ctx context.Context, h History, accepted string) (*core.Warning, error) {
 	if len(v.anchor.revoked) == 0 || accepted == "" {
 		return nil, nil
@@ -53,7 +55,7 @@ func (v *Verifier) RevokedSince(ctx context.Context, h History, accepted string)
 	return &core.Warning{
 		Code:   CodeKeyRevoked,
 		Commit: newest[0].Commit,
-		Found: fmt.Sprintf("%d accepted commits bear a key, or say what, the trust file has revoked since (the newest %d are listed); "+
+		Found: fmt.Sprintf("%d accepted commits bear a key, or were approved by one, or say what, the trust file has revoked since (the newest %d are listed); "+
 			"they stay in force, and nothing new by it is obeyed", found, len(newest)),
 		Remedy:  "look at each (git show) and undo what was unwanted by a new commit (git revert) that others sign; how to go on is in docs/trust.md, Compromised key",
 		Commits: newest,
@@ -78,5 +80,8 @@ func (w *walk) revokedSince(ctx context.Context, c *git.Commit) (core.CommitVerd
 		line.Signer = k.owner
 		names = append(slices.Clone(names), k.name)
 	}
-	return line, revoked || slices.ContainsFunc(names, func(name string) bool { return w.anchor.revoked[name] }), nil
+	line.Approvers, err = w.revokedApprovers(ctx, c)
+	return line, revoked || len(line.Approvers) > 0 || slices.ContainsFunc(names, w.isRevoked), err
 }
+
+func (w *walk) isRevoked(name string) bool { return w.anchor.revoked[name] }

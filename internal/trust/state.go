@@ -80,22 +80,29 @@ func (w *walk) signer(ctx context.Context, c *git.Commit) (string, error) {
 // bearer is the key that the proof of an accepted commit names, in the trust file
 // or in the policies of the parents; nil if it is in none.
 func (w *walk) bearer(ctx context.Context, c *git.Commit, pr proof) (*key, error) {
-	if k, _ := pr.find(w.anchor.ring); k != nil {
-		return k, nil
+	rings, err := w.rings(ctx, c)
+	for _, ring := range rings {
+		if k, _ := pr.find(ring); k != nil {
+			return k, nil
+		}
 	}
+	return nil, err
+}
+
+// rings are what an accepted commit was judged by: the trust file and the policies
+// of its parents, as far as they can be read.
+func (w *walk) rings(ctx context.Context, c *git.Commit) ([]keyring, error) {
+	rings := []keyring{w.anchor.ring}
 	for _, parent := range c.Parents {
 		p, refusal, err := w.policy(ctx, parent)
 		if err != nil {
 			return nil, err
 		}
-		if refusal != nil {
-			continue
-		}
-		if k, _ := pr.find(p.ring); k != nil {
-			return k, nil
+		if refusal == nil {
+			rings = append(rings, p.ring)
 		}
 	}
-	return nil, nil
+	return rings, nil
 }
 
 // Recheck judges a State that another place than the folder remembers, all from
