@@ -89,8 +89,8 @@ func (w *walk) bearer(ctx context.Context, c *git.Commit, pr proof) (*key, error
 	return nil, err
 }
 
-// rings are what an accepted commit was judged by: the trust file and the policies
-// of its parents, as far as they can be read.
+// rings are what a commit is judged by: the trust file and the policies of its
+// parents, as far as they can be read.
 func (w *walk) rings(ctx context.Context, c *git.Commit) ([]keyring, error) {
 	rings := []keyring{w.anchor.ring}
 	for _, parent := range c.Parents {
