@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"cuelang.org/go/cue"
+
+	"prumo.dev/prumo/internal/core"
 )
 
 // complete renders the specs that need others, with the facts of these. One whose
@@ -24,7 +26,7 @@ func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
 				n.settle()
 			default:
 				r.evaluate.completions++
-				if !yield(func(sh *shared) { n.complete(sh, g, key) }) {
+				if !yield(task{func(sh *shared) { n.complete(sh, g, key) }, n.spec.Pos, func(p core.Problem) { n.fail(p, key) }}) {
 					return
 				}
 			}
@@ -37,6 +39,13 @@ func (n *node) complete(sh *shared, g *graph, key [32]byte) {
 	// Both at once, because each filling evaluates the whole kind.
 	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in.value(), "deps": g.deps(n)})
 	n.outcome, n.outcomeKey = n.render(v), key
+	n.settle()
+}
+
+// fail says why the spec could not be rendered.
+func (n *node) fail(p core.Problem, key [32]byte) {
+	p.Spec = n.spec.ID
+	n.outcome, n.outcomeKey = &outcome{problems: []core.Problem{p}}, key
 	n.settle()
 }
 

@@ -7,10 +7,16 @@ import (
 	"iter"
 	"runtime"
 	"sync"
+
+	"prumo.dev/prumo/internal/core"
 )
 
 // A task evaluates something with the kinds of the worker that runs it.
-type task func(*shared)
+type task struct {
+	do   func(*shared)
+	pos  core.Pos           // of what is evaluated
+	fail func(core.Problem) // is told what became of do, if that panics
+}
 
 const (
 	// muchWork is how many tasks are worth one more worker: to load kinds costs as
@@ -52,17 +58,36 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 	return errors.Join(append(errs[:], ctx.Err())...)
 }
 
-// work is what one worker does.
+// work is what one worker does. Who sends tasks is never left waiting.
 func (c *crew) work(i int, queue <-chan task) error {
-	if c.workers[i] == nil {
-		twin, err := c.workers[0].twin()
-		if err != nil {
-			return fmt.Errorf("load the kinds once more: %w", err)
+	defer func() {
+		for range queue {
 		}
-		c.workers[i] = twin
+	}()
+	if c.workers[i] == nil {
+		if err := c.reload(i); err != nil {
+			return err
+		}
 	}
 	for t := range queue {
-		t(c.workers[i])
+		cause := survive(func() { t.do(c.workers[i]) })
+		if cause == nil {
+			continue
+		}
+		t.fail(panicked(t.pos, cause))
+		if err := c.reload(i); err != nil { // what CUE left half done is not used again
+			return err
+		}
 	}
+	return nil
+}
+
+// reload gives a worker kinds that nobody has used yet.
+func (c *crew) reload(i int) error {
+	twin, err := c.workers[0].twin()
+	if err != nil {
+		return fmt.Errorf("load the kinds once more: %w", err)
+	}
+	c.workers[i] = twin
 	return nil
 }

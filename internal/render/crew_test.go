@@ -48,7 +48,7 @@ func TestCrewKinds(t *testing.T) {
 	var seen []*shared
 	two := make(chan struct{})
 	meet := func(i int) task {
-		return func(sh *shared) {
+		return task{do: func(sh *shared) {
 			mu.Lock()
 			if len(seen) == 0 || len(seen) == 1 && seen[0] != sh {
 				if seen = append(seen, sh); len(seen) == 2 {
@@ -64,7 +64,7 @@ func TestCrewKinds(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Error("no second worker")
 			}
-		}
+		}}
 	}
 	c := &crew{workers: [maxWorkers]*shared{sh}}
 	if err := c.do(t.Context(), func(yield func(task) bool) {

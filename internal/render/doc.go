@@ -17,6 +17,8 @@
 // A Problem without a Spec stands for specs that could not be read at all: while
 // there is one, what is missing from a Rendering is unknown, not deleted.
 //
+// What CUE panics on is a Problem, too, of the file that was being evaluated.
+//
 // CUE evaluation cannot be cancelled: the context is looked at between specs. A
 // deadline for a repo that nobody vouches for needs a process of its own.
 //

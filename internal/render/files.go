@@ -47,7 +47,7 @@ func (r *Renderer) readFiles(ctx context.Context, rp *repo, c *crew) ([]*fileRes
 				continue
 			}
 			r.evaluate.files++
-			if !yield(func(sh *shared) { res.read(sh, src) }) {
+			if !yield(task{func(sh *shared) { res.read(sh, src) }, core.Pos{File: f.name, Line: 1}, res.fail}) {
 				return
 			}
 		}

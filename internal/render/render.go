@@ -86,6 +86,7 @@ func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, 
 		return core.Rendering{Problems: sorted(problems)}, nil
 	}
 	c := &crew{workers: [maxWorkers]*shared{sh}}
+	defer func() { r.builtin, r.shared.kinds = c.workers[0].loader, c.workers[0].kinds }() // others after a panic
 	files, more, err := r.readFiles(ctx, repo, c)
 	if err != nil {
 		return core.Rendering{}, err

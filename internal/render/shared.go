@@ -165,12 +165,19 @@ func (sh *shared) allCUE() [32]byte {
 // load evaluates kinds and site.
 func (sh *shared) load() []core.Problem {
 	sh.kinds = maps.Clone(sh.loader.kinds)
+	var problems []core.Problem
 	if len(sh.mount.repo.kinds) > 0 {
-		if problems := sh.loadKinds(); len(problems) > 0 {
-			return problems
+		if cause := survive(func() { problems = sh.loadKinds() }); cause != nil {
+			problems = []core.Problem{panicked(core.Pos{File: kindsDir}, cause)}
 		}
 	}
-	site, problems := sh.loadSite(sh.src[siteFile])
+	if len(problems) > 0 {
+		return problems
+	}
+	var site any
+	if cause := survive(func() { site, problems = sh.loadSite(sh.src[siteFile]) }); cause != nil {
+		problems = []core.Problem{panicked(core.Pos{File: siteFile, Line: 1}, cause)}
+	}
 	if len(problems) > 0 {
 		return problems
 	}

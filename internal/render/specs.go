@@ -105,6 +105,9 @@ func (res *fileResult) read(sh *shared, src []byte) {
 	}
 }
 
+// fail says why the file could not be read.
+func (res *fileResult) fail(p core.Problem) { res.units, res.problems = nil, []core.Problem{p} }
+
 func noSpec(name string) core.Problem {
 	return problem(core.Pos{File: name, Line: 1},
 		"has no spec; want apiVersion: %q, kind, metadata and spec (what other files import belongs in definitions, #name)", core.APIVersion)
