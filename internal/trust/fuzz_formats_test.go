@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/hiddeco/sshsig"
+	"github.com/sigstore/sigstore-go/pkg/verify"
 	"golang.org/x/crypto/ssh"
+
+	"prumo.dev/prumo/test/sigstore"
 )
 
 // seedKey is the same in every run, since seeds are.
@@ -147,10 +150,21 @@ func FuzzSSHKey(f *testing.F) {
 }
 
 // FuzzKeyless: a CMS signature that is accepted has one spelling, which parseCMS
-// holds it to; here that whatever it says harms nobody.
+// holds it to; here that whatever it says harms nobody, nor what says when.
 func FuzzKeyless(f *testing.F) {
-	block, _ := pem.Decode([]byte(newGitsign(f).sign(nil)))
-	f.Add(block.Bytes)
+	first, second := newGitsign(f), newGitsign(f)
+	var err error
+	second.rekor, err = sigstore.NewRekor()
+	second.must(err)
+	second.stamp = second.stamped(second.stack)
+	for _, g := range []*gitsign{first, second} {
+		block, _ := pem.Decode([]byte(g.sign(nil)))
+		f.Add(block.Bytes)
+	}
+	w := newWorld(f)
+	w.extra = second.root(false)
+	pinned := w.anchor()
+	ana := &key{keyless: identity{anaIssuer, anaSubject}}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		p, refusal := parseKeylessProof(der)
 		if (p == nil) == (refusal == nil) {
@@ -158,9 +172,11 @@ func FuzzKeyless(f *testing.F) {
 		}
 		if refusal == nil {
 			used(p)
-			_, _ = p.(keylessProof).bundle()
-			if r := p.verify(&Anchor{}, &key{}, nil, time.Time{}); r == nil {
+			if r := p.verify(&Anchor{}, ana, nil, time.Time{}); r == nil {
 				t.Error("holds without a root")
+			}
+			if b, err := p.(keylessProof).bundle(); err == nil {
+				_, _, _ = verify.VerifySignedTimestamp(b, pinned.sigstore) // what reads the token of nobody yet
 			}
 		}
 	})
