@@ -42,6 +42,7 @@ func TestDay(t *testing.T) {
 	commit(0)
 	p := w.start(t, watched)
 	p.settle(t, nil)
+	requests := 0
 	var morning runtime.MemStats
 	goroutines := 0
 	for n := range *passesFlag {
@@ -65,9 +66,11 @@ func TestDay(t *testing.T) {
 		}
 		_, _ = p.pass(t)
 		if n == *passesFlag/4 {
+			requests = p.wire.Requests()
 			goroutines = p.rest(t, &morning)
 		}
 	}
+	requests += p.wire.Requests()
 	var evening runtime.MemStats
 	if now := p.rest(t, &evening); now > goroutines+moreGoroutines {
 		t.Errorf("%d goroutines, %d in the morning", now, goroutines)
@@ -75,7 +78,8 @@ func TestDay(t *testing.T) {
 	if evening.HeapAlloc > morning.HeapAlloc+moreHeap {
 		t.Errorf("%d bytes of heap, %d in the morning", evening.HeapAlloc, morning.HeapAlloc)
 	}
-	t.Logf("heap %d KiB, %d KiB in the morning; goroutines %d, %d in the morning", evening.HeapAlloc>>10, morning.HeapAlloc>>10, runtime.NumGoroutine(), goroutines)
+	t.Logf("%d passes, %d requests; heap %d KiB, %d KiB in the morning; goroutines %d, %d in the morning",
+		*passesFlag, requests, evening.HeapAlloc>>10, morning.HeapAlloc>>10, runtime.NumGoroutine(), goroutines)
 }
 
 // rest lets all settle, forgets what the test itself keeps, and measures.

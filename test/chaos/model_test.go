@@ -91,7 +91,7 @@ func (m *model) judge(t testing.TB, rep core.Report) []string {
 		switch {
 		case s.broken: // it stays as it was, whatever that is
 		case s.want != nil:
-			why = m.judgeWanted(t, s, live)
+			why = m.judgeWanted(t, s, live, rep)
 		case live != nil && s.name != node:
 			why = m.judgeUnwanted(s, live, rep)
 		}
@@ -116,24 +116,27 @@ func (m *model) judge(t testing.TB, rep core.Report) []string {
 	return wrong
 }
 
-// judgeWanted says why a slot that the repo wants is not as it must be.
-func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructured) string {
+// judgeWanted says why a slot that the repo wants is not as it must be. What a report
+// says is in the way of it must be so: it is asked about now and then.
+func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructured, rep core.Report) string {
+	wanted := s.object(m.name, s.want.value)
+	blocked := slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool { return o.ID == wanted.ID && isBlocked(o) })
 	err := m.obeyed(t, s.stored(m.name, s.want.value))
 	switch {
 	case err == nil:
 		if s.want.take { // what others hold as it is wanted, they still hold, too
-			s.held = slices.DeleteFunc(s.held, func(h holding) bool { return differs(h.fields, s.object(m.name, s.want.value).Fields, "") != "" })
+			s.held = slices.DeleteFunc(s.held, func(h holding) bool { return differs(h.fields, wanted.Fields, "") != "" })
 		}
 		return ""
-	case s.want.mode != core.DriftCorrect && s.meddled:
+	case s.want.mode != core.DriftCorrect && s.meddled && !blocked:
 		return "" // reported, and left alone
 	case live == nil:
 		return err.Error()
-	case s.name == frozen:
+	case s.name == frozen && differs(wanted.Fields["data"], live.Object["data"], "") != "":
 		return "" // waits for an approval, or is somebody else's and cannot be changed
 	}
 	disputed := func(h holding) bool {
-		return m.stands(h, live) && differs(h.fields, live.Object, "") == "" && differs(h.fields, s.object(m.name, s.want.value).Fields, "") != ""
+		return m.stands(h, live) && differs(h.fields, live.Object, "") == "" && differs(h.fields, wanted.Fields, "") != ""
 	}
 	if !s.want.take && slices.ContainsFunc(s.held, disputed) {
 		return "" // left alone
@@ -168,11 +171,16 @@ func held(rep core.Report) int {
 	return rep.Plan.Count(core.ActionHold) + rep.Drift.Count(core.ActionHold)
 }
 
+// isBlocked reports whether something is in the way of an object.
+func isBlocked(o core.Outcome) bool {
+	return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked
+}
+
 // waits reports whether the deletion or release of an object waits for another that
 // is blocked, held, or not ready: nobody here makes a Deployment ready.
 func waits(rep core.Report, id core.ObjectID) bool {
 	stands := slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool {
-		return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked || o.Status == core.StatusHeld && o.Action == core.ActionReplace
+		return isBlocked(o) || o.Status == core.StatusHeld && o.Action == core.ActionReplace
 	})
 	return slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool {
 		return o.Status == core.StatusBlocked && o.ID == id && (stands || strings.Contains(o.Reason, "/"+scaled+" is not ready: "))
