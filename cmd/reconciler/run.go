@@ -46,6 +46,7 @@ The configuration file, with all keys:
     share: 0.1                    # of all that are managed
   listen: "127.0.0.1:8080"        # :8080 is all networks, as a pod needs
   statusTokenFile: status-token   # optional: who asks for /api/v1/status must show it
+  metricsTokenFile: metrics-token # optional: a Prometheus must show it (authorization.credentials_file)
   log: {format: text, level: info}
   report:
     json: /var/lib/prumo/report.json

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -74,6 +75,10 @@ type Config struct {
 	// StatusTokenFile holds a token that whoever asks for /api/v1/status must show:
 	// what is there names objects, people and values. Empty: nobody must.
 	StatusTokenFile string `yaml:"statusTokenFile"`
+
+	// MetricsTokenFile holds a token that a Prometheus must show for /metrics (its
+	// authorization.credentials_file). Empty: none must.
+	MetricsTokenFile string `yaml:"metricsTokenFile"`
 
 	Drift Drift `yaml:"drift"`
 
@@ -181,7 +186,7 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 func Load(file string) (*Config, []core.Problem, error) {
 	data, err := ReadFile(file)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("configuration file: %w; `reconciler run --help` shows an example of one", err)
 	}
 	c := defaults()
 	problems := decode(file, data, c)
@@ -303,6 +308,8 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 		}
 		want(false, path, fmt.Sprintf("%q, want %s", value, strings.Join(allowed, " or ")))
 	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	want(err == nil, "listen", fmt.Sprintf("%q, want an address with a port such as 127.0.0.1:8080", c.Listen))
 	oneOf("apiVersion", c.APIVersion, core.APIVersion)
 	oneOf("kind", c.Kind, Kind)
 	want(dnsLabel.MatchString(c.Instance), "instance", fmt.Sprintf("%q, want a DNS label such as lab", c.Instance))
@@ -359,7 +366,7 @@ func lineOf(data []byte, path string) int {
 func (c *Config) resolve(dir string) {
 	names := []*string{&c.TrustFile, &c.StateDir, &c.Kubeconfig, &c.Report.JSON, &c.Report.Markdown,
 		&c.Repo.Auth.PasswordFile, &c.Repo.Auth.SSHKeyFile, &c.Repo.Auth.KnownHostsFile, &c.Repo.Auth.CAFile}
-	names = append(names, &c.Images.SigstoreRoot, &c.StatusTokenFile)
+	names = append(names, &c.Images.SigstoreRoot, &c.StatusTokenFile, &c.MetricsTokenFile)
 	for i := range c.Images.Registries {
 		r := &c.Images.Registries[i]
 		names = append(names, &r.PasswordFile, &r.DockerConfigFile, &r.CAFile)

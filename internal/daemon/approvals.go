@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
@@ -176,6 +178,9 @@ func Approve(ctx context.Context, cfg *config.Config, hash string, lasts time.Du
 		if err = saveApproval(ctx, docs, a, version); !errors.Is(err, cluster.ErrChanged) {
 			break
 		}
+	}
+	if apierrors.IsForbidden(err) {
+		err = fmt.Errorf("you may not approve here; deploy/optional/rbac-approvers.yaml is the role for it: %w", err)
 	}
 	return a.Until, where, err
 }

@@ -33,10 +33,9 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	if err != nil || len(problems) > 0 {
 		return problems, err
 	}
-	if cfg.StatusTokenFile != "" {
-		if _, err := readToken(cfg.StatusTokenFile); err != nil {
-			return nil, fmt.Errorf("statusTokenFile: %w", err)
-		}
+	shown := tokens{status: cfg.StatusTokenFile, metrics: cfg.MetricsTokenFile}
+	if err := shown.check(); err != nil {
+		return nil, err
 	}
 	metrics := NewMetrics()
 	reports := NewReports(cfg.Report, metrics)
@@ -77,7 +76,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	if pulls != nil {
 		loop.After = func(ctx context.Context) { planPulls(ctx, pulls, alive, log) }
 	}
-	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), cfg.StatusTokenFile), loop, log)
+	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), shown), loop, log)
 }
 
 // collectOften keeps memory near what is held, unless the environment says how much

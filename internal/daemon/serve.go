@@ -31,10 +31,11 @@ func (h *heart) Age() time.Duration { return time.Since(time.Unix(0, h.beat.Load
 //	/api/v1/status  the last report, as JSON
 //	/api/v1/drift   what is remembered of drift, as JSON: what is there first
 //
-// What begins with /api/ is for those who show the token of a file, if there is one.
-func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration, tokenFile string) http.Handler {
+// What begins with /api/, and /metrics, are each for those who show the token of a
+// file, if there is one. Probes can show none.
+func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Duration, shown tokens) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /metrics", guarded("metricsTokenFile", shown.metrics, promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if age := alive.Age(); age > stuck {
 			http.Error(w, fmt.Sprintf("the loop has not moved for %v", age.Round(time.Second)), http.StatusServiceUnavailable)
@@ -51,7 +52,7 @@ func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Durati
 		fmt.Fprintln(w, "ok")
 	})
 	tell := func(pattern string, of func(core.Report) any) {
-		mux.HandleFunc(pattern, guarded(tokenFile, func(w http.ResponseWriter, _ *http.Request) {
+		mux.HandleFunc(pattern, guarded("statusTokenFile", shown.status, func(w http.ResponseWriter, _ *http.Request) {
 			rep, ok := reports.Last()
 			if !ok {
 				http.Error(w, "the first pass has not ended yet", http.StatusServiceUnavailable)

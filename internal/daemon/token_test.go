@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,7 +38,8 @@ func TestToken(t *testing.T) {
 		h.ServeHTTP(rec, req)
 		return rec.Code
 	}
-	guarded := handler(reports, metrics, alive, time.Hour, file)
+	guarded := handler(reports, metrics, alive, time.Hour, tokens{status: file})
+	scraped := handler(reports, metrics, alive, time.Hour, tokens{metrics: file})
 	for _, tt := range []struct {
 		name, holds, path, auth string
 		want                    int
@@ -62,7 +64,23 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
-	if got := ask(handler(reports, metrics, alive, time.Hour, ""), "/api/v1/status", ""); got != 200 {
-		t.Errorf("nothing is asked for: %d, want 200", got)
+	for _, tt := range []struct {
+		name, path, auth string
+		want             int
+	}{
+		{"numbers, no token", "/metrics", "", 401},
+		{"numbers, another", "/metrics", "Bearer 0123456789abcdeX", 401},
+		{"numbers, the token", "/metrics", "Bearer " + token, 200},
+		{"the status asks for none", "/api/v1/status", "", 200},
+		{"probes neither", "/healthz", "", 200},
+	} {
+		write(token)
+		if got := ask(scraped, tt.path, tt.auth); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	write("short")
+	if err := (tokens{metrics: file}).check(); err == nil || !strings.HasPrefix(err.Error(), "metricsTokenFile: ") {
+		t.Errorf("a short token: %v", err)
 	}
 }
