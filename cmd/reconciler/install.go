@@ -33,7 +33,7 @@ Deployment of the daemon, to be read before they are applied.`,
 		if trustFile != "" {
 			data, err := config.ReadFile(trustFile)
 			if err != nil {
-				return err
+				return fmt.Errorf("--trust: %w", err)
 			}
 			if _, problems := trust.ParseAnchor(trustFile, data); len(problems) > 0 {
 				return tell(cmd, problems)

@@ -33,9 +33,7 @@ Exit codes: 0 all is well, 1 an error or a refusal, 2 changes or drift found.`,
 		newValidate(), newRender(), newVerify(), newPolicy(), newPlan(), newApply(), newApprove(), newDrift(),
 		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newSandboxed(),
 	)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
-	})
+	explainMistyped(root)
 	return root
 }
 

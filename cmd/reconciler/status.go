@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -56,6 +57,9 @@ refused revision, problems in the repo or warnings. 1: the daemon failed or cann
 }
 
 func askStatus(cmd *cobra.Command, server, tokenFile string) (core.Report, error) {
+	if u, err := url.Parse(server); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return core.Report{}, fmt.Errorf("--server %s: want an address such as http://127.0.0.1:8080", server)
+	}
 	req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, strings.TrimRight(server, "/")+"/api/v1/status", nil)
 	if err == nil {
 		err = showToken(req, tokenFile)

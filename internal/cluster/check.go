@@ -30,6 +30,12 @@ func (c *Cluster) Check(ctx context.Context) error {
 	return c.Explain(err)
 }
 
+// An explained fault says what a person can do about it.
+type explained struct{ error }
+
+// Unwrap is for errors.Is.
+func (e explained) Unwrap() error { return e.error }
+
 // Explain adds to a machine's fault what a person can do about it.
 func (c *Cluster) Explain(err error) error {
 	var (
@@ -38,23 +44,26 @@ func (c *Cluster) Explain(err error) error {
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
+		said      explained
 	)
 	host := c.config.Host
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &said):
+		return err // once is enough
 	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("%s does not accept our credentials: %s: %w", host, c.credentials(time.Now()), err)
+		return explained{fmt.Errorf("%s does not accept our credentials: %s: %w", host, c.credentials(time.Now()), err)}
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%s knows us and forbids this: give the user the role that `reconciler install` prints: %w", host, err)
+		return explained{fmt.Errorf("%s knows us and forbids this: give the user the role that `reconciler install` prints: %w", host, err)}
 	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid):
-		return fmt.Errorf("%s shows a certificate that the kubeconfig does not vouch for: check its certificate-authority and server: %w", host, err)
+		return explained{fmt.Errorf("%s shows a certificate that the kubeconfig does not vouch for: check its certificate-authority and server: %w", host, err)}
 	case errors.As(err, &dns):
-		return fmt.Errorf("the API server %s cannot be found: check the server in the kubeconfig, and DNS: %w", host, err)
+		return explained{fmt.Errorf("the API server %s cannot be found: check the server in the kubeconfig, and DNS: %w", host, err)}
 	case errors.As(err, &dial):
-		return fmt.Errorf("the API server %s cannot be reached: check that it runs, and the server in the kubeconfig: %w", host, err)
+		return explained{fmt.Errorf("the API server %s cannot be reached: check that it runs, and the server in the kubeconfig: %w", host, err)}
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the API server %s does not answer within %s: %w", host, requestTimeout, err)
+		return explained{fmt.Errorf("the API server %s does not answer within %s: %w", host, requestTimeout, err)}
 	}
 	return err
 }

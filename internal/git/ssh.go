@@ -211,7 +211,11 @@ func (s *sshSource) knownHosts() (*knownhosts.HostKeyDB, error) {
 	if err := os.WriteFile(name, s.auth.KnownHosts, 0o600); err != nil {
 		return nil, err
 	}
-	return knownHostsOf(name)
+	db, err := knownHostsOf(name)
+	if err != nil { // in the words of who wrote the lines, who does not know this file
+		return nil, fmt.Errorf("%w: %s", ErrHostKey, strings.ReplaceAll(strings.TrimPrefix(err.Error(), ErrHostKey.Error()+": "), name, "knownHostsFile"))
+	}
+	return db, nil
 }
 
 func knownHostsOf(names ...string) (*knownhosts.HostKeyDB, error) {
