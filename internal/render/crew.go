@@ -41,8 +41,9 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 	queue := make(chan task, maxWorkers)
 	var wg sync.WaitGroup
 	var errs [maxWorkers]error
+	origin := c.workers[0] // the first worker may get others
 	begin := func(i int) {
-		wg.Go(func() { errs[i] = c.work(i, queue) })
+		wg.Go(func() { errs[i] = c.work(i, origin, queue) })
 	}
 	begin(0)
 	begun, n := 1, 0
@@ -58,14 +59,15 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 	return errors.Join(append(errs[:], ctx.Err())...)
 }
 
-// work is what one worker does. Who sends tasks is never left waiting.
-func (c *crew) work(i int, queue <-chan task) error {
+// work is what one worker does. Who sends tasks is never left waiting. No other
+// goroutine looks at what c has for this worker.
+func (c *crew) work(i int, origin *shared, queue <-chan task) error {
 	defer func() {
 		for range queue {
 		}
 	}()
 	if c.workers[i] == nil {
-		if err := c.reload(i); err != nil {
+		if err := c.reload(i, origin); err != nil {
 			return err
 		}
 	}
@@ -75,7 +77,7 @@ func (c *crew) work(i int, queue <-chan task) error {
 			continue
 		}
 		t.fail(panicked(t.pos, cause))
-		if err := c.reload(i); err != nil { // what CUE left half done is not used again
+		if err := c.reload(i, origin); err != nil { // what CUE left half done is not used again
 			return err
 		}
 	}
@@ -83,8 +85,8 @@ func (c *crew) work(i int, queue <-chan task) error {
 }
 
 // reload gives a worker kinds that nobody has used yet.
-func (c *crew) reload(i int) error {
-	twin, err := c.workers[0].twin()
+func (c *crew) reload(i int, origin *shared) error {
+	twin, err := origin.twin()
 	if err != nil {
 		return fmt.Errorf("load the kinds once more: %w", err)
 	}

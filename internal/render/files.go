@@ -32,12 +32,13 @@ func (res *fileResult) holds(sh *shared, content string) bool {
 func (r *Renderer) readFiles(ctx context.Context, rp *repo, c *crew) ([]*fileResult, []core.Problem, error) {
 	results := make([]*fileResult, 0, len(rp.specs))
 	var problems []core.Problem
+	first := c.workers[0]
 	err := c.do(ctx, func(yield func(task) bool) {
 		for _, f := range rp.specs {
 			if ctx.Err() != nil {
 				return
 			}
-			res, src, p := r.result(rp, c.workers[0], f)
+			res, src, p := r.result(rp, first, f)
 			if p != nil {
 				problems = append(problems, *p)
 				continue
