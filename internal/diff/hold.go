@@ -6,42 +6,99 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/objpath"
 )
 
-// hold turns what may not be done without asking into ActionHold, unless it is
-// approved in the plan of this hash. What Options.Hold forbids no approval allows.
+// hold turns what may not be done, or not without asking, into ActionHold.
 func hold(drafts []draft, obs core.Observation, hash string, opts Options) {
-	all := holdAll(drafts, obs, opts)
+	limit := overLimit(drafts, obs, opts)
 	for i := range drafts {
 		d := &drafts[i]
-		why := ""
-		switch d.Action {
-		case core.ActionReplace:
-			why = "replacing needs an approval"
-		case core.ActionDelete, core.ActionRelease:
-			why = all
-			switch {
-			case why != "" || d.Action != core.ActionDelete:
-			case neverReplaced[d.ID.Kind]:
-				why = fmt.Sprintf("deleting a %s needs an approval: what is in it goes with it", d.ID.Kind)
-			case d.Spec.Kind == core.KindDataset:
-				why = fmt.Sprintf("deleting what belongs to %s needs an approval: data are behind it", d.Spec)
-			}
-		}
+		forbidden, ask := forbids(d.Change, drafts, obs, opts), asks(d.Change, limit)
 		switch {
-		case why == "":
-		case opts.Hold != "" && why == all:
+		case forbidden != "":
 			d.Wanted, d.Action = d.Action, core.ActionHold
-			d.note(why) // nobody can approve what nobody can know
+			d.note(forbidden)
+		case ask == "":
 		case opts.Approval.Allows(hash, d.Change):
 			d.note(approvedBy(opts.Approval.By))
 		default:
 			d.Wanted, d.Action, d.Approvable = d.Action, core.ActionHold, true
-			d.note(why)
+			d.note(ask)
 		}
 	}
+}
+
+// forbids says why a change is not made whoever approves it; "" if it may be. Nobody
+// can approve what nobody can know, nor what the repo itself speaks against.
+func forbids(c core.Change, drafts []draft, obs core.Observation, opts Options) string {
+	switch {
+	case c.Action != core.ActionDelete && c.Action != core.ActionRelease:
+		return ""
+	case opts.Hold != "":
+		return "nothing is deleted now: " + clean(opts.Hold)
+	case c.Action == core.ActionDelete:
+		return keptIn(c, drafts, obs)
+	}
+	return ""
+}
+
+// asks says why a change needs an approval; "" if it needs none. limit is said of
+// whatever goes.
+func asks(c core.Change, limit string) string {
+	switch {
+	case c.Action == core.ActionReplace:
+		return "replacing needs an approval"
+	case c.Action != core.ActionDelete && c.Action != core.ActionRelease:
+		return ""
+	case limit != "" || c.Action == core.ActionRelease:
+		return limit
+	case neverReplaced[c.ID.Kind]:
+		return fmt.Sprintf("deleting a %s needs an approval: what is in it goes with it", c.ID.Kind)
+	case c.Spec.Kind == core.KindDataset:
+		return fmt.Sprintf("deleting what belongs to %s needs an approval: data are behind it", c.Spec)
+	}
+	return ""
+}
+
+// keptIn says what is in the namespace, or of the definition, that a change deletes,
+// and is to stay: what specs declare, and what is given up. "" if nothing is.
+func keptIn(c core.Change, drafts []draft, obs core.Observation) string {
+	box := container(c)
+	if box == (core.ObjectID{}) {
+		return ""
+	}
+	holds := func(id core.ObjectID) bool {
+		return box.Name != "" && id.Namespace == box.Name || box.Name == "" && id.Group == box.Group && id.Kind == box.Kind
+	}
+	for _, o := range obs.Objects {
+		if holds(o.Object.ID) {
+			return fmt.Sprintf("%s, which %s declares, would go with it", o.Object.ID, o.Object.Spec)
+		}
+	}
+	for _, d := range drafts {
+		if d.Action == core.ActionRelease && holds(d.ID) {
+			return fmt.Sprintf("%s, which was there before us, would go with it", d.ID)
+		}
+	}
+	return ""
+}
+
+// container is what a change to a namespace or a definition is about: the namespace
+// itself, and of a definition the kind, which has no name. It is zero for all else.
+func container(c core.Change) core.ObjectID {
+	switch {
+	case c.ID.Group == "" && c.ID.Kind == "Namespace":
+		return c.ID
+	case c.ID.Group == "apiextensions.k8s.io" && c.ID.Kind == "CustomResourceDefinition":
+		group, _, _ := unstructured.NestedString(c.Live, "spec", "group")
+		kind, _, _ := unstructured.NestedString(c.Live, "spec", "names", "kind")
+		return core.ObjectID{Group: group, Kind: kind}
+	}
+	return core.ObjectID{}
 }
 
 func approvedBy(who string) string {
@@ -51,8 +108,9 @@ func approvedBy(who string) string {
 	return cut("approved by "+clean(who), "")
 }
 
-// holdAll says why nothing at all may be deleted or released; "" if it may.
-func holdAll(drafts []draft, obs core.Observation, opts Options) string {
+// overLimit says why nothing at all may be deleted or released without asking; "" if it
+// may.
+func overLimit(drafts []draft, obs core.Observation, opts Options) string {
 	gone, ours := 0, 0
 	for _, d := range drafts {
 		if d.Action == core.ActionDelete || d.Action == core.ActionRelease {
@@ -71,8 +129,6 @@ func holdAll(drafts []draft, obs core.Observation, opts Options) string {
 	switch {
 	case gone == 0:
 		return ""
-	case opts.Hold != "":
-		return "nothing is deleted now: " + clean(opts.Hold)
 	case len(obs.Objects) == 0:
 		return "the repo renders to nothing at all, which would delete everything"
 	case float64(gone) > limit:

@@ -132,6 +132,44 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestHoldsWhatHasSomethingInIt proves that no approval lets a namespace or a
+// definition go while something is in it that is to stay.
+func TestHoldsWhatHasSomethingInIt(t *testing.T) {
+	namespace := func(name string) map[string]any { return orphanOf(t, "v1", "Namespace", "", name, core.OriginCreated) }
+	definition := func(kind string) map[string]any {
+		crd := orphanOf(t, "apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "x", core.OriginCreated)
+		crd["spec"] = object(t, fmt.Sprintf("{group: lab.example, names: {kind: %s}}", kind))
+		return crd
+	}
+	rack := `{apiVersion: lab.example/v1, kind: Rack, metadata: {name: r1}}`
+	declared := append(inOrder(t, 1), fixture{want: rack, live: rack, predicted: rack, ours: true}.observed(t))
+	for _, tt := range []struct {
+		name    string
+		orphans []map[string]any
+		reason  string
+	}{
+		{"declared in the namespace", []map[string]any{namespace("lab")}, "Service/lab/s0, which GPUPool/h100 declares, would go with it"},
+		{"declared elsewhere", []map[string]any{namespace("other")}, ""},
+		{"adopted in the namespace", []map[string]any{namespace("other"), orphanOf(t, "v1", "ConfigMap", "other", "x", core.OriginAdopted)}, "ConfigMap/other/x, which was there before us, would go with it"},
+		{"goes, too", []map[string]any{namespace("other"), orphanOf(t, "v1", "ConfigMap", "other", "x", core.OriginCreated)}, ""},
+		{"declared of the kind", []map[string]any{definition("Rack")}, "Rack.lab.example/r1, which GPUPool/h100 declares, would go with it"},
+		{"declared of another kind", []map[string]any{definition("Row")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			obs := core.Observation{Objects: declared, Orphans: tt.orphans}
+			hash := Make(core.Revision{}, obs, Options{}).Hash
+			p := Make(core.Revision{}, obs, Options{Approval: core.Approval{Plan: hash}})
+			i := slices.IndexFunc(p.Changes, func(c core.Change) bool {
+				return c.ID.Kind == "Namespace" || c.ID.Kind == "CustomResourceDefinition"
+			})
+			c := p.Changes[i]
+			if held := c.Action == core.ActionHold; held != (tt.reason != "") || c.Approvable || !strings.Contains(c.Reason, tt.reason) {
+				t.Errorf("got %s (approvable %t): %s", c.Action, c.Approvable, c.Reason)
+			}
+		})
+	}
+}
+
 func TestReplaceIsReleasedByItsHash(t *testing.T) {
 	f := fixture{want: replace(deployment, "matchLabels: {app: web}", "matchLabels: {app: web2}"), live: deployment, ours: true, blocked: "immutable"}
 	p := f.plan(t, Options{})
