@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,11 @@ func (w *world) restarted(t *testing.T, r core.Rendering, asked bool) {
 	}
 	if n := w.log.count("PATCH", "") + w.log.count("GET", "/"+r.Objects[0].ID.Name); (n > 0) != asked {
 		t.Errorf("%d requests about the object, want any: %v; sent %v", n, asked, w.log.sent())
+	}
+	for _, path := range w.log.watched() {
+		if sent := w.log.sent(); slices.Contains(sent, "GET "+path) {
+			t.Errorf("%s is listed although it is watched; sent %v", path, sent)
+		}
 	}
 }
 

@@ -34,8 +34,7 @@ type verdict struct {
 	// outcome is nil if the object is in sync: the verdict then holds while live
 	// does. Any other holds for one resourceVersion only.
 	outcome *core.Observed
-	brief   map[string]any // stands for the live object and for the predicted one
-	until   time.Time      // it is asked again after that
+	until   time.Time // it is asked again after that
 }
 
 // about reports whether a subject is what o wants. A rendering is never changed, so
@@ -61,8 +60,8 @@ type memory struct {
 	verdicts map[core.ObjectID][]*verdict
 	snags    map[core.ObjectID][]*snag
 	sent     map[core.ObjectID]sent
-	failed   map[core.ObjectID]bool        // could not be applied when last tried
-	wishes   map[core.ObjectID]core.Object // what the last pass wants; replaced as a whole
+	failed   map[core.ObjectID]bool         // could not be applied when last tried
+	wishes   map[core.ObjectID]*core.Object // what the last pass wants; replaced as a whole
 }
 
 // sent is the manifest of an object as the last observation had it: if that is
@@ -124,9 +123,9 @@ func (m *memory) observed(o core.Observed) (synced bool) {
 		delete(m.verdicts, o.Object.ID)
 		return false
 	}
-	v := m.verdict(o.Object, o.Live, digestOf(o.Live))
+	v := m.verdict(o.Object, digestOf(o.Live))
 	if !inSync(o) {
-		v.outcome, v.brief = &o, nil
+		v.outcome = &o
 	}
 	m.add(o.Object.ID, v)
 	return v.outcome == nil
@@ -146,13 +145,13 @@ func (m *memory) applied(manifest, after map[string]any, err error) {
 	delete(m.failed, id)
 	delete(m.snags, id)
 	if same {
-		m.add(id, m.verdict(s.object, after, digestOf(after)))
+		m.add(id, m.verdict(s.object, digestOf(after)))
 	}
 }
 
-// verdict is that a live object, of this digest, is in sync with what o wants.
-func (m *memory) verdict(o core.Object, live map[string]any, d digest) *verdict {
-	return &verdict{subject: subjectOf(o), live: d, brief: brief(live), until: m.due()}
+// verdict is that the live object, of this digest, is in sync with what o wants.
+func (m *memory) verdict(o core.Object, d digest) *verdict {
+	return &verdict{subject: subjectOf(o), live: d, until: m.due()}
 }
 
 // due is when what is learned now is verified: about every, in batches, so that most
@@ -183,10 +182,6 @@ func manifestDigest(manifest map[string]any) digest {
 	return fieldsDigest(core.Object{Fields: m})
 }
 
-// brief is what stands for an object that needs no look.
-func brief(live map[string]any) map[string]any {
-	meta, _ := live["metadata"].(map[string]any)
-	return map[string]any{"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": map[string]any{
-		"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-	}}
-}
+// noLook stands for a live object that is in sync, and for what the server would make
+// of it: nobody needs to look, and thousands of them would be most of what is held.
+var noLook = map[string]any{}

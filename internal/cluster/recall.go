@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,8 +55,10 @@ func (w *Watched) begin(api *served, key watchKey) {
 // scan searches all kinds, once in a while, for what is ours: a kind that nothing
 // renders any more may hold orphans. Where there are some, it watches.
 func (w *Watched) scan(ctx context.Context, p *pass) error {
+	others := *p.api
+	others.scan = w.unwatched(p.api.scan)
 	all := newPass(w.c, core.Rendering{})
-	all.api = p.api
+	all.api = &others
 	if err := all.list(ctx); err != nil {
 		return err
 	}
@@ -65,18 +68,26 @@ func (w *Watched) scan(ctx context.Context, p *pass) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for key := range w.watches {
-		if key.scope == scopeOurs {
-			delete(holds, key.kind.GroupKind())
-		}
-	}
-	for _, r := range p.api.scan {
+	for _, r := range others.scan {
 		if holds[r.kind.GroupKind()] {
 			w.begin(p.api, watchKey{r.kind, scopeOurs})
 		}
 	}
 	w.nextScan = time.Now().Add(between(w.memory.every))
 	return nil
+}
+
+// unwatched are the kinds of which no watch tells what is ours.
+func (w *Watched) unwatched(kinds []resource) []resource {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	watched := map[schema.GroupKind]bool{}
+	for key := range w.watches {
+		if key.scope == scopeOurs {
+			watched[key.kind.GroupKind()] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(kinds), func(r resource) bool { return watched[r.kind.GroupKind()] })
 }
 
 // await waits until every watch has either its first list or an error.
@@ -178,7 +189,7 @@ func (w *Watched) recallOne(p *pass, o core.Object, r *record, budget *int) {
 		}
 		p.inSync++
 		r.full, r.seen = nil, false
-		p.known[o.ID] = core.Observed{Object: o, Spec: p.specs[o.Spec], Live: v.brief, Predicted: v.brief, Ours: true}
+		p.known[o.ID] = core.Observed{Object: o, Spec: p.specs[o.Spec], Live: noLook, Predicted: noLook, Ours: true}
 	default:
 		p.known[o.ID] = v.told(p, o)
 	}

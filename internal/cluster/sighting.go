@@ -39,11 +39,11 @@ func (t *watch) look(u *unstructured.Unstructured) *sighting {
 	t.w.mu.Lock()
 	known, wish := t.w.memory.knows(s.id, s.digest), t.w.memory.wishes[s.id]
 	t.w.mu.Unlock()
-	if known || wish.Fields == nil || !t.w.c.Owns(s.full) {
+	if known || wish == nil || !t.w.c.Owns(s.full) {
 		return s
 	}
-	if sent, giveUp := manifest(wish, s.full, t.w.c.instance); len(giveUp) == 0 && agrees(sent, s.full) {
-		s.agreed, s.full = t.w.memory.verdict(wish, s.full, s.digest), nil
+	if sent, giveUp := manifest(*wish, s.full, t.w.c.instance); len(giveUp) == 0 && agrees(sent, s.full) {
+		s.agreed, s.full = t.w.memory.verdict(*wish, s.digest), nil
 	}
 	return s
 }

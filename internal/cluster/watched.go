@@ -129,9 +129,9 @@ func (w *Watched) wish(p *pass) (events uint64) {
 		defer w.mu.Unlock()
 		return w.events
 	}
-	wishes := make(map[core.ObjectID]core.Object, len(p.r.Objects))
-	for _, o := range p.r.Objects {
-		wishes[o.ID] = o
+	wishes := make(map[core.ObjectID]*core.Object, len(p.r.Objects))
+	for i := range p.r.Objects {
+		wishes[p.r.Objects[i].ID] = &p.r.Objects[i]
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,16 @@ func (r *requests) sent() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.all), func(q string) bool { return slices.Contains(r.watches, q) })
+}
+
+// watched are the paths of what is watched.
+func (r *requests) watched() (paths []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.watches {
+		paths = append(paths, strings.TrimPrefix(q, "WATCH "))
+	}
+	return paths
 }
 
 func until(t *testing.T, what string, try func() error) {
