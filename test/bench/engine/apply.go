@@ -22,7 +22,7 @@ func (w *world) firstApply(ctx context.Context) ([]row.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, w.peak, err = w.daemon.memory(); err != nil {
+	if _, _, w.peak, err = w.daemon.memory(); err != nil {
 		return nil, err
 	}
 	if err := w.stop(); err != nil {

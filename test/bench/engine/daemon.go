@@ -112,11 +112,12 @@ func (d *daemon) stop() error {
 	return nil
 }
 
-// memory is what the process holds, and the most that it ever held, in MB.
-func (d *daemon) memory() (now, peak float64, err error) {
+// memory is what the process holds, and the most that it ever held, in MB. Of program
+// is what lies in the file of the program, which Linux reads and drops as it likes.
+func (d *daemon) memory() (now, program, peak float64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
@@ -124,14 +125,16 @@ func (d *daemon) memory() (now, peak float64, err error) {
 		switch name {
 		case "VmRSS":
 			now = kib * 1024 / 1e6
+		case "RssFile":
+			program = kib * 1024 / 1e6
 		case "VmHWM":
 			peak = kib * 1024 / 1e6
 		}
 	}
 	if now == 0 || peak == 0 {
-		return 0, 0, errors.New("the memory of the daemon cannot be read")
+		return 0, 0, 0, errors.New("the memory of the daemon cannot be read")
 	}
-	return now, peak, nil
+	return now, program, peak, nil
 }
 
 // cpu is the CPU time that the process has used.

@@ -222,12 +222,13 @@ func requested(o map[string]any) string {
 
 // memory is what the daemons of this fleet hold and held.
 func (w *world) memory(context.Context) ([]row.Row, error) {
-	now, peak, err := w.daemon.memory()
+	now, program, peak, err := w.daemon.memory()
 	if err != nil {
 		return nil, err
 	}
 	return []row.Row{
 		w.row("resident memory", now, "MB").Below(150, "< 150"),
+		w.row("resident memory, of it the file of the program", program, "MB"),
 		w.row("resident memory, peak since a restart", peak, "MB"),
 		w.row("resident memory, peak of the first apply", w.peak, "MB"),
 	}, nil
