@@ -6,10 +6,10 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// A still is an observation that found all in sync, or known to be in the way of
-// something, and asked for nothing. While
-// the same is wanted and the watches tell nothing, the next one is the same: a pass
-// over 10,000 objects need not look at each.
+// A still is an observation that asked for nothing: of each object it was known that
+// it is in sync, or what stands in its way. While the same is wanted and the watches
+// tell nothing, the next one is the same: a pass over 10,000 objects need not look at
+// each.
 type still struct {
 	of      core.Rendering
 	toApply bool
