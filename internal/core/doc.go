@@ -9,6 +9,21 @@
 // for people. A Problem is a user's mistake and has a place in a file; a Go
 // error is a machine's fault.
 //
+// Each file is one of these words and what belongs to it:
+//
+//	revision.go     Revision, Tree, what was applied last, a proposal to change it
+//	kept.go         which specs stayed at an older commit
+//	trust.go        may a commit be obeyed: verdicts, refusals, requirements
+//	images.go       may an image run: the part of the policy that says so
+//	spec.go         Spec, its identity, the annotations that people write
+//	object.go       Object, its identity, the marks that we leave on it, Rendering
+//	observation.go  Observation: wanted beside live, conflicts with other managers
+//	plan.go         Plan, its changes, their risk, the pods they hit, approvals
+//	result.go       Result, the outcome of each change
+//	drift.go        classes and modes of drift, what is remembered of it, precautions
+//	report.go       Report
+//	problem.go      Problem and its place, Stage, and Fault: a Go error in a Report
+//
 // Values are immutable by convention: no stage edits what it was given.
 //
 // Charter: standard library and objpath only, no behaviour beyond naming, ordering and
