@@ -84,7 +84,7 @@ func TestGiveUpIsOurs(t *testing.T) {
 	o.GiveUp = o.Object.Ignore
 	plan := Make(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, Options{})
 	r := core.Rendering{Objects: []core.Object{o.Object}}
-	caused, drift := Split(plan, r, r)
+	caused, drift := Split(plan, r, r, nil)
 	if len(caused.Changes) != 1 || len(drift.Changes) != 0 || caused.Changes[0].Reason == "" {
 		t.Errorf("caused %+v, drift %+v", caused.Changes, drift.Changes)
 	}

@@ -13,14 +13,18 @@ import (
 // A change is drift if its desired object is the same in both renderings. If it
 // differs, so are those of its fields whose desired value is the same in both;
 // a field that neither rendering says follows from the others, and goes with the
-// commit. A field that still has a value of ours is no drift either. An orphan is caused by the commit if before rendered it. Drift that a
-// spec wants to be ignored is left out.
-func Split(plan core.Plan, before, after core.Rendering) (caused, drift core.Plan) {
+// commit. A field that still has a value of ours is no drift either. An orphan is
+// caused by the commit if before rendered it, and by an older one if it is owed, as
+// in core.Applied. Drift that a spec wants to be ignored is left out.
+func Split(plan core.Plan, before, after core.Rendering, owed []string) (caused, drift core.Plan) {
 	caused, drift = plan, plan
 	caused.Changes, drift.Changes = []core.Change{}, []core.Change{}
 	was, is := newRendered(before), newRendered(after)
 	for _, c := range plan.Changes {
 		byCommit, byOthers := splitChange(c, was.lookup(c), is.lookup(c))
+		if byOthers != nil && c.Class == core.DriftOrphan && slices.Contains(owed, c.ID.String()) {
+			byCommit, byOthers = byOthers, nil // it goes when it may
+		}
 		if byCommit != nil {
 			byCommit.Class = ""
 			caused.Changes = append(caused.Changes, *byCommit)

@@ -74,7 +74,7 @@ func TestSplit(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := Make(core.Revision{}, tt.obs, Options{})
-			caused, drift := Split(p, tt.before, tt.after)
+			caused, drift := Split(p, tt.before, tt.after, nil)
 			lines := func(p core.Plan) (out []string) {
 				for _, c := range p.Changes {
 					out = append(append(out, string(c.Action)+" "+string(c.Class)), fieldLines(c)...)
@@ -99,7 +99,7 @@ func TestSplitSharesRiskAndBlame(t *testing.T) {
 	added := replace(quota, `pods: "100"`, `pods: "100", services: "5"`)
 	f := fixture{want: added, live: replace(quotaLive, `"16"`, `"4"`), predicted: added, ours: true, managers: editedQuota}
 	p := f.plan(t, Options{})
-	caused, drift := Split(p, rendering(t, []string{quota}), rendering(t, []string{added}))
+	caused, drift := Split(p, rendering(t, []string{quota}), rendering(t, []string{added}), nil)
 	if got := one(t, caused).Fields[0]; got.Manager != "" || got.Path != ".spec.hard.services" {
 		t.Errorf("someone is blamed for a field that the commit adds: %+v", got)
 	}
@@ -112,10 +112,36 @@ func TestSplitLeavesIgnoredDriftOut(t *testing.T) {
 	o := fixture{want: quota, live: quotaLive, predicted: quota, ours: true}.observed(t)
 	o.Spec.Drift = core.DriftIgnore
 	p := Make(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, Options{})
-	if _, drift := Split(p, rendering(t, []string{quota}), rendering(t, []string{quota})); !drift.Empty() {
+	if _, drift := Split(p, rendering(t, []string{quota}), rendering(t, []string{quota}), nil); !drift.Empty() {
 		t.Errorf("ignored drift is reported: %+v", drift.Changes)
 	}
-	if caused, _ := Split(p, rendering(t, nil), rendering(t, []string{quota})); caused.Empty() {
+	if caused, _ := Split(p, rendering(t, nil), rendering(t, []string{quota}), nil); caused.Empty() {
 		t.Error("what the commit causes was ignored with the drift")
+	}
+}
+
+// TestSplitOwed has what an older commit took away go on to go, held or not: nobody
+// drifted. What it keeps, and others edited, did.
+func TestSplitOwed(t *testing.T) {
+	obs := core.Observation{
+		Objects: []core.Observed{fixture{want: quota, live: quotaLive, predicted: quota, ours: true}.observed(t)},
+		Orphans: []map[string]any{
+			orphanOf(t, "v1", "PersistentVolumeClaim", "lab", "data", core.OriginCreated),
+			orphanOf(t, "v1", "ConfigMap", "lab", "restored", core.OriginCreated),
+		}}
+	r := rendering(t, []string{quota})
+	caused, drift := Split(Make(core.Revision{}, obs, Options{}), r, r,
+		[]string{"PersistentVolumeClaim/lab/data", r.Objects[0].ID.String()})
+	names := func(p core.Plan) (out []string) {
+		for _, c := range p.Changes {
+			out = append(out, string(c.Action)+" "+string(c.Class)+" "+c.ID.String())
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"hold  PersistentVolumeClaim/lab/data"}, names(caused)); diff != "" {
+		t.Errorf("caused (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"update edited " + r.Objects[0].ID.String(), "delete orphan ConfigMap/lab/restored"}, names(drift)); diff != "" {
+		t.Errorf("drift (-want +got):\n%s", diff)
 	}
 }

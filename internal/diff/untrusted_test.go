@@ -37,7 +37,7 @@ func TestUntrusted(t *testing.T) {
 			was := core.Rendering{Objects: []core.Object{o.Object}}
 			plan := Make(core.Revision{Commit: "abc"}, core.Observation{Objects: []core.Observed{o}},
 				Options{Untrusted: map[core.ObjectID]core.Untrusted{o.Object.ID: tt.u}})
-			caused, drift := Split(plan, was, was)
+			caused, drift := Split(plan, was, was, nil)
 			var got []summary
 			for i, c := range drift.Changes {
 				if i < len(tt.want) {

@@ -158,7 +158,7 @@ func (p *Pulls) compare(ctx context.Context, proposal core.Proposal, text *repor
 	if err := p.Reconciler.nameHits(ctx, plan.Changes); err != nil {
 		return err
 	}
-	caused, drift := diff.Split(plan, before, want)
+	caused, drift := diff.Split(plan, before, want, nil)
 	text.Plan, text.Drift = &caused, &drift
 	return nil
 }

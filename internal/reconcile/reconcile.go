@@ -213,7 +213,8 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	if err := r.nameHits(ctx, plan.Changes); err != nil {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
 	}
-	caused, drifted := diff.Split(plan, v.drifts.Temper(before), tempered)
+	owing := r.Source.Applied().Owed
+	caused, drifted := diff.Split(plan, v.drifts.Temper(before), tempered, owing)
 	plan.Before, plan.After = before, want
 	v.drifts.See(caused, drifted)
 	v.drifts.Tell(rep)
@@ -222,7 +223,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 		return core.Plan{}, lastGood{}, at(core.StagePlan, fmt.Errorf(
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
-	asked := askedFor(caused, r.Source.Applied().Owed)
+	asked := askedFor(caused, owing)
 	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want, asked}
 	return obey(plan, asked, drifted), now, nil
 }
@@ -288,10 +289,11 @@ func (r *Reconciler) remember(ctx context.Context, now lastGood, result core.Res
 const maxOwed = 1000
 
 // owed are the objects that commits ask to change, and of which something stood in
-// the way.
+// the way, or that are going and not gone.
 func owed(asked map[string]bool, result core.Result) (ids []string) {
 	for _, o := range result.Outcomes {
-		if id := o.ID.String(); (o.Status == core.StatusBlocked || o.Status == core.StatusHeld) && asked[id] {
+		going := o.Action == core.ActionDelete && o.Status == core.StatusDone && o.Reason != ""
+		if id := o.ID.String(); (o.Status == core.StatusBlocked || o.Status == core.StatusHeld || going) && asked[id] {
 			ids = append(ids, id)
 		}
 	}

@@ -62,6 +62,25 @@ func TestOwed(t *testing.T) {
 	}
 }
 
+// TestGoing has a deletion be owed for as long as a finalizer holds the object.
+func TestGoing(t *testing.T) {
+	id := core.ObjectID{Kind: "PersistentVolumeClaim", Name: "data"}
+	asked := map[string]bool{id.String(): true}
+	for name, tt := range map[string]struct {
+		outcome core.Outcome
+		want    []string
+	}{
+		"going":               {core.Outcome{ID: id, Action: core.ActionDelete, Status: core.StatusDone, Reason: "is being deleted"}, []string{id.String()}},
+		"going for a while":   {core.Outcome{ID: id, Action: core.ActionBlocked, Status: core.StatusBlocked}, []string{id.String()}},
+		"gone":                {core.Outcome{ID: id, Action: core.ActionDelete, Status: core.StatusDone}, nil},
+		"another is not owed": {core.Outcome{Action: core.ActionBlocked, Status: core.StatusBlocked}, nil},
+	} {
+		if diff := cmp.Diff(tt.want, owed(asked, core.Result{Outcomes: []core.Outcome{tt.outcome}})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestRemember has a revision count as applied if all of it was, but for what the
 // plan knew to be blocked: nobody here can help that.
 func TestRemember(t *testing.T) {
