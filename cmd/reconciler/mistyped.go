@@ -14,14 +14,16 @@ func explainMistyped(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w%s; see `%s --help`", err, nearFlag(cmd, err), cmd.CommandPath())
 	})
-	if cmd.HasSubCommands() && cmd.HasParent() { // cobra does so for the root alone
+	if cmd.HasSubCommands() {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), meant(cmd, args[0], ""))
+			return unknown(cmd, args[0])
 		}
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	} else if cmd.Name() == "help" {
+		cmd.Args = aCommand
 	} else if wanted := cmd.Args; wanted != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := wanted(cmd, args); err != nil {
@@ -33,6 +35,19 @@ func explainMistyped(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		explainMistyped(sub)
 	}
+}
+
+// aCommand refuses to help about what is no command.
+func aCommand(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err == nil && len(rest) > 0 && about.HasSubCommands() {
+		return unknown(about, rest[0])
+	}
+	return err
+}
+
+func unknown(cmd *cobra.Command, name string) error {
+	return fmt.Errorf("unknown command %q for %q%s; see `%s --help`", name, cmd.CommandPath(), meant(cmd, name, ""), cmd.CommandPath())
 }
 
 // nearFlag names the flags that somebody may have meant.

@@ -24,7 +24,7 @@ problems render nothing and make the command fail; the rest is still printed.`,
 	}
 	format := outputFlag(cmd, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		rendering, err := renderDir(cmd, dirArg(args))
+		_, rendering, err := renderDir(cmd, dirArg(args))
 		if err != nil {
 			return err
 		}

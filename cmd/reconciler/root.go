@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/report"
 )
@@ -28,11 +29,16 @@ Exit codes: 0 all is well, 1 an error or a refusal, 2 changes or drift found.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			newLogger(cmd, config.Log{}) // until a command reads another configuration
+		},
 	}
 	root.AddCommand(
 		newValidate(), newRender(), newVerify(), newPolicy(), newPlan(), newApply(), newApprove(), newDrift(),
 		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newSandboxed(),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	explainMistyped(root)
 	return root
 }

@@ -93,7 +93,7 @@ func newRun() *cobra.Command {
 		if cfg.File, err = filepath.Abs(*file); err != nil { // it is told to people who are elsewhere
 			return err
 		}
-		problems, err = daemon.Run(cmd.Context(), cfg, daemon.Logger(cmd.ErrOrStderr(), cfg.Log))
+		problems, err = daemon.Run(cmd.Context(), cfg, newLogger(cmd, cfg.Log))
 		if err == nil && len(problems) > 0 {
 			err = tell(cmd, problems)
 		}

@@ -134,7 +134,7 @@ func (t *target) tree(cmd *cobra.Command, args []string, cfg *config.Config) (co
 // options are those of a pass by a command: what goes wrong beside it is logged to
 // standard error, and what it holds is approved by the command that is named here.
 func (t *target) options(cmd *cobra.Command, args []string, cfg *config.Config) daemon.Options {
-	return daemon.Options{Log: daemon.Logger(cmd.ErrOrStderr(), cfg.Log), Approve: t.approveCommand(cmd, args)}
+	return daemon.Options{Log: newLogger(cmd, cfg.Log), Approve: t.approveCommand(cmd, args)}
 }
 
 // approveCommand is the command that carries out a plan with what it holds, but for

@@ -26,7 +26,10 @@ at once, as file:line:column, also for YAML. No network, no cluster.`,
 	}
 	format := outputFlag(cmd, "text", "json", "github", "sarif")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		rendering, err := renderDir(cmd, dirArg(args))
+		tree, rendering, err := renderDir(cmd, dirArg(args))
+		if err == nil {
+			err = noteUnread(cmd, tree, rendering)
+		}
 		if err != nil {
 			return err
 		}
@@ -64,15 +67,15 @@ func nonNil(problems []core.Problem) []core.Problem {
 }
 
 // renderDir renders a directory that no commit vouches for.
-func renderDir(cmd *cobra.Command, dir string) (core.Rendering, error) {
+func renderDir(cmd *cobra.Command, dir string) (tree core.Tree, r core.Rendering, err error) {
 	collectLess()
-	tree, err := git.OpenDir(dir)
-	if err != nil {
-		return core.Rendering{}, err
+	if tree, err = git.OpenDir(dir); err != nil {
+		return tree, r, err
 	}
 	renderer, err := render.New(render.Options{})
 	if err != nil {
-		return core.Rendering{}, err
+		return tree, r, err
 	}
-	return renderer.Render(cmd.Context(), tree)
+	r, err = renderer.Render(cmd.Context(), tree)
+	return tree, r, err
 }
