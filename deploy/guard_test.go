@@ -74,7 +74,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := live.Documents(deploy.Namespace)
-	for _, name := range []string{"accepted", "drift", "approval"} {
+	for _, name := range []string{"accepted", "drift", "approval", "images-0", "images-7"} {
 		version, err := docs.Save(t.Context(), name, []byte("1"), "")
 		if err == nil {
 			_, err = docs.Save(t.Context(), name, []byte("2"), version)

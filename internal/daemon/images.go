@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/images"
@@ -11,11 +10,8 @@ import (
 
 // imageVerifier joins what judges container images. It asks nobody until the
 // policy of a revision speaks of images.
-func imageVerifier(cfg *config.Config) (*images.Verifier, error) {
-	opts := images.Options{Policy: trust.Images}
-	if cfg.StateDir != "" {
-		opts.PinFile = filepath.Join(cfg.StateDir, "images.json")
-	}
+func imageVerifier(cfg *config.Config, docs documents) (*images.Verifier, error) {
+	opts := images.Options{Policy: trust.Images, Documents: docs}
 	var err error
 	if opts.SigstoreRoot, err = optional(cfg.Images.SigstoreRoot); err != nil {
 		return nil, fmt.Errorf("images.sigstoreRoot: %w", err)

@@ -115,14 +115,14 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	if opts.Reporter == nil {
 		opts.Reporter = reconcile.NoReporter{}
 	}
-	verifier, err := imageVerifier(cfg)
+	docs := place(cfg, live)
+	verifier, err := imageVerifier(cfg, docs)
 	if err != nil {
 		return nil, err
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	docs := place(cfg, live)
 	view := reconcile.Cluster(live)
 	if opts.View != nil {
 		view = opts.View(live)

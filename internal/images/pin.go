@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"github.com/google/go-containerregistry/pkg/name"
+	"strings"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -15,8 +14,8 @@ import (
 // is refused, and with a Problem for each of these. Where the policy does not
 // speak of images it returns the rendering as it is.
 func (v *Verifier) Pin(ctx context.Context, policy core.Tree, want core.Rendering) (core.Rendering, error) {
-	v.pins.fresh = newMemory()
-	rules, err := v.rules(policy)
+	v.pins.fresh = nil
+	rules, err := v.rules(ctx, policy)
 	if err != nil || rules == nil {
 		return want, err
 	}
@@ -25,57 +24,60 @@ func (v *Verifier) Pin(ctx context.Context, policy core.Tree, want core.Renderin
 	if err := ctx.Err(); err != nil {
 		return want, err
 	}
+	v.pins.fresh, v.fields = make(map[string]pin, len(pinned)), rules.Fields
 	for image, to := range pinned {
-		if !byDigest(image) {
-			v.pins.fresh.Tags[image] = to
+		if rule, repo, ok := ruleFor(*rules, image); ok {
+			v.pins.fresh[image] = pin{Digest: strings.TrimPrefix(to, repo+"@"), Rules: []string{keyOf(rule)}}
 		}
 	}
-	let := without(want, problems)
-	for _, u := range Find(let.Objects, rules.Fields) {
-		id := u.Object.String()
-		v.pins.fresh.Objects[id] = append(v.pins.fresh.Objects[id], u.Image)
-	}
-	return pin(let, rules.Fields, pinned), nil
+	return rewriteAll(without(want, problems), rules.Fields, pinned), nil
 }
 
-// Keep remembers what the last Pin resolved tags to. It is called before what was
-// pinned is applied: from then on a tag means what it meant then.
-func (v *Verifier) Keep() error { return v.pins.keep() }
+// Keep remembers what the last Pin let in. It is called before what was pinned is
+// applied: from then on a tag means what it meant then. When there is no room for
+// more, what is not in force is forgotten.
+func (v *Verifier) Keep(ctx context.Context, inForce core.Rendering) error {
+	return v.pins.keep(ctx, func() map[string]bool {
+		runs := make(map[string]bool)
+		for _, u := range Find(inForce.Objects, v.fields) {
+			if _, digest, ok := strings.Cut(u.Image, "@"); ok {
+				runs[digest] = true
+			}
+		}
+		return runs
+	})
+}
 
-// Recall returns a rendering that was applied before as it was applied: with the
-// images that Keep remembers, and without the specs that were refused then, since
-// a revision counts as applied also where some of it was refused. It judges
-// nothing and asks nobody.
-func (v *Verifier) Recall(policy core.Tree, before core.Rendering) (core.Rendering, error) {
-	rules, err := v.rules(policy)
+// Recall returns a rendering that was applied before as it was applied: with what
+// images were let in as, and without the specs that were refused then, since a
+// revision counts as applied also where some of it was refused. An image was let in
+// if it has passed under the rule that the policy of that time has for it. Recall
+// judges nothing and asks no registry.
+func (v *Verifier) Recall(ctx context.Context, policy core.Tree, before core.Rendering) (core.Rendering, error) {
+	rules, err := v.rules(ctx, policy)
 	if err != nil || rules == nil {
 		return before, err
 	}
 	pinned := make(map[string]string)
 	var refused []core.Problem
 	for _, u := range Find(before.Objects, rules.Fields) {
-		ref, repo, err := parse(u.Image)
-		switch {
-		case err != nil:
-			refused = append(refused, u.problem("no image name"))
-		case !v.pins.letIn(u.Object, u.Image):
+		rule, repo, ok := ruleFor(*rules, u.Image)
+		digest, letIn := v.pins.letIn(u.Image, rule)
+		if !ok || !letIn || u.Guess {
 			refused = append(refused, u.problem("was not let in"))
-		default:
-			if d, ok := ref.(name.Digest); ok {
-				pinned[u.Image] = repo + "@" + d.DigestStr()
-			} else if to, ok := v.pins.tag(u.Image); ok {
-				pinned[u.Image] = to
-			}
+			continue
 		}
+		pinned[u.Image] = repo + "@" + digest
 	}
 	problems := before.Problems
-	before = without(pin(before, rules.Fields, pinned), refused)
+	before = without(rewriteAll(before, rules.Fields, pinned), refused)
 	before.Problems = problems // what was wrong then is not told again
 	return before, nil
 }
 
-// rules are what the policy of a tree says about images; nil if nothing.
-func (v *Verifier) rules(tree core.Tree) (*core.ImagePolicy, error) {
+// rules are what the policy of a tree says about images; nil if nothing. Where it
+// says something, what was let in before is known from then on.
+func (v *Verifier) rules(ctx context.Context, tree core.Tree) (*core.ImagePolicy, error) {
 	if v.policy == nil || tree.FS == nil {
 		return nil, nil
 	}
@@ -83,16 +85,23 @@ func (v *Verifier) rules(tree core.Tree) (*core.ImagePolicy, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("images cannot be judged, the policy has %d problems: %s", len(problems), problems[0])
 	}
-	return rules, err
+	if err != nil || rules == nil {
+		return nil, err
+	}
+	return rules, v.pins.load(ctx)
 }
 
-func byDigest(image string) bool {
-	ref, _, err := parse(image)
-	_, ok := ref.(name.Digest)
-	return err == nil && ok
+// ruleFor returns the rule that judges an image, and the image's repository.
+func ruleFor(rules core.ImagePolicy, image string) (rule core.ImageRule, repo string, ok bool) {
+	_, repo, err := parse(image)
+	if err != nil {
+		return rule, "", false
+	}
+	rule, ok = ruleOf(rules.Rules, repo)
+	return rule, repo, ok
 }
 
-func pin(r core.Rendering, fields []core.ImageField, pinned map[string]string) core.Rendering {
+func rewriteAll(r core.Rendering, fields []core.ImageField, pinned map[string]string) core.Rendering {
 	objects := make([]core.Object, len(r.Objects))
 	for i, o := range r.Objects {
 		objects[i] = rewrite(o, fields, pinned)

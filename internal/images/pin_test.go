@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -60,7 +59,7 @@ func TestMovedTag(t *testing.T) {
 	first := w.push("ml/app:1")
 	w.sign(key, first, first)
 	policy := &core.ImagePolicy{Rules: []core.ImageRule{{Match: w.host + "/ml/*", AllOf: []core.ImageSigner{key.signer()}}}}
-	opts := Options{PinFile: filepath.Join(t.TempDir(), "images.json"), Policy: policyOf(policy)}
+	opts := Options{Documents: newDocuments(t), Policy: policyOf(policy)}
 	image, want := w.host+"/ml/app:1", w.host+"/ml/app@"+first.DigestStr()
 
 	v := newVerifier(t, opts)
@@ -68,7 +67,7 @@ func TestMovedTag(t *testing.T) {
 	if imageOf(t, got) != want {
 		t.Errorf("pinned to %s, want %s", imageOf(t, got), want)
 	}
-	if err := v.Keep(); err != nil {
+	if err := v.Keep(t.Context(), core.Rendering{}); err != nil {
 		t.Fatal(err)
 	}
 	w.push("ml/app:1") // moved, and unsigned
@@ -78,7 +77,7 @@ func TestMovedTag(t *testing.T) {
 		t.Errorf("after a restart and a moved tag: pinned to %s, want %s", imageOf(t, got), want)
 	}
 	w.server.Close()
-	if got := must(v.Recall(tree(), deployment(image)))(t); imageOf(t, got) != want {
+	if got := must(v.Recall(t.Context(), tree(), deployment(image)))(t); imageOf(t, got) != want {
 		t.Errorf("recalled %s, want %s", imageOf(t, got), want)
 	}
 	got = must(v.Pin(t.Context(), tree(), deployment(image)))(t)
@@ -113,35 +112,52 @@ func TestPinBlocks(t *testing.T) {
 }
 
 // TestRecallForgetsRefused proves that after a restart only what was let in counts
-// as applied: neither a refused image, nor one that another object or an older
-// version of the object was let in with.
+// as applied: an image that passed, under the rule that the policy of that time has
+// for it.
 func TestRecallForgetsRefused(t *testing.T) {
-	w, key := newWorld(t), newKey(t)
+	w, key, other := newWorld(t), newKey(t), newKey(t)
 	first, second, unsigned := w.push("ml/app:1"), w.push("ml/app:2"), w.push("ml/app:3")
 	w.sign(key, first, first)
 	w.sign(key, second, second)
-	policy := &core.ImagePolicy{Rules: []core.ImageRule{{Match: w.host + "/ml/*", AllOf: []core.ImageSigner{key.signer()}}}}
-	opts := Options{PinFile: filepath.Join(t.TempDir(), "images.json"), Policy: policyOf(policy)}
-	v := newVerifier(t, opts)
-	for _, image := range []string{first.String(), w.host + "/ml/app:2", unsigned.String()} {
-		must(v.Pin(t.Context(), tree(), deployment(image)))(t)
-		if err := v.Keep(); err != nil {
+	w.sign(other, second, second)
+	rule := func(k keyPair) *core.ImagePolicy {
+		return &core.ImagePolicy{Rules: []core.ImageRule{{Match: w.host + "/ml/*", AllOf: []core.ImageSigner{k.signer()}}}}
+	}
+	docs := newDocuments(t)
+	start := func(policy *core.ImagePolicy) *Verifier {
+		return newVerifier(t, Options{Documents: docs, Policy: policyOf(policy)})
+	}
+	for _, pass := range []struct {
+		policy *core.ImagePolicy
+		image  string
+	}{
+		{rule(key), first.String()}, {rule(key), unsigned.String()}, {rule(key), w.host + "/ml/app:2"},
+		{rule(other), first.String()}, {rule(other), w.host + "/ml/app:2"},
+	} {
+		v := start(pass.policy)
+		must(v.Pin(t.Context(), tree(), deployment(pass.image)))(t)
+		if err := v.Keep(t.Context(), core.Rendering{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	v = newVerifier(t, opts)
-	other := deployment(w.host + "/ml/app:2")
-	other.Objects[0].ID.Name = "other"
+	guess := deployment(first.String())
+	guess.Objects[0].ID.Group, guess.Objects[0].Fields = "lab.example", map[string]any{"spec": map[string]any{"image": first.String()}}
 	for name, tc := range map[string]struct {
+		policy *core.ImagePolicy
 		before core.Rendering
 		want   int
 	}{
-		"last let in":    {deployment(w.host + "/ml/app:2"), 3},
-		"refused":        {deployment(unsigned.String()), 1},
-		"let in earlier": {deployment(first.String()), 1},
-		"of another":     {other, 1},
+		"let in":                     {rule(key), deployment(first.String()), 3},
+		"by a tag":                   {rule(key), deployment(w.host + "/ml/app:2"), 3},
+		"by a later rule":            {rule(other), deployment(w.host + "/ml/app:2"), 3},
+		"refused":                    {rule(key), deployment(unsigned.String()), 1},
+		"let in by another rule":     {rule(other), deployment(first.String()), 1},
+		"no rule":                    {&core.ImagePolicy{}, deployment(first.String()), 1},
+		"by a tag that was not used": {rule(key), deployment(w.host + "/ml/app:1"), 1},
+		"where nobody declared it":   {rule(key), guess, 1},
+		"no name of an image":        {rule(key), deployment("UPPER CASE"), 1},
 	} {
-		got := must(v.Recall(tree(), tc.before))(t)
+		got := must(start(tc.policy).Recall(t.Context(), tree(), tc.before))(t)
 		if len(got.Objects) != tc.want || len(got.Problems) > 0 {
 			t.Errorf("%s: %d objects and %d problems, want %d and none", name, len(got.Objects), len(got.Problems), tc.want)
 		}

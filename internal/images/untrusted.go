@@ -12,7 +12,7 @@ import (
 // image that the policy of a tree refuses now. What a registry gives no answer
 // about is not refused by the policy, and not among them.
 func (v *Verifier) Untrusted(ctx context.Context, policy core.Tree, seen []core.Observed) (map[core.ObjectID]core.Untrusted, error) {
-	rules, err := v.rules(policy)
+	rules, err := v.rules(ctx, policy)
 	if err != nil || rules == nil || len(seen) == 0 {
 		return nil, err
 	}

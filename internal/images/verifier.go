@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -26,8 +25,8 @@ import (
 // Options say where images are judged from.
 type Options struct {
 	Registries   []Registry
-	SigstoreRoot []byte // trusted_root.json; nil: keyless signatures and logs cannot be checked
-	PinFile      string // remembers what tags were resolved to; empty: nothing is remembered
+	SigstoreRoot []byte    // trusted_root.json; nil: keyless signatures and logs cannot be checked
+	Documents    Documents // remember what was let in; nil: nothing is remembered
 
 	// Policy reads what a revision says about images; nil: nothing.
 	Policy func(tree fs.FS) (*core.ImagePolicy, []core.Problem, error)
@@ -49,12 +48,13 @@ type Verifier struct {
 	root       root.TrustedMaterial
 	ignoreSCT  bool // tests only: their authority has no certificate log
 	pins       pins
+	fields     []core.ImageField // of the last Pin
 	known      known
 }
 
 // New checks the options; it asks nobody.
 func New(opts Options) (*Verifier, error) {
-	v := &Verifier{policy: opts.Policy, pins: pins{file: opts.PinFile}}
+	v := &Verifier{policy: opts.Policy, pins: pins{docs: opts.Documents}}
 	var err error
 	if v.registries, err = newRegistries(opts.Registries); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func New(opts Options) (*Verifier, error) {
 			return nil, fmt.Errorf("trusted root of Sigstore: %w", err)
 		}
 	}
-	return v, v.pins.load()
+	return v, nil
 }
 
 // Resolve judges the images of uses, each once. It returns what each image that
@@ -164,7 +164,7 @@ func (v *Verifier) judge(ctx context.Context, policy core.ImagePolicy, image str
 	}
 	where := fmt.Sprintf("rule %s (%s)", rule.Match, rule.Pos)
 	opts := v.registries.options(ctx)
-	digest, err := v.digest(ref, image, repo, opts)
+	digest, err := v.digest(ref, image, opts)
 	if err != nil {
 		return unanswered(where, err)
 	}
@@ -196,7 +196,7 @@ func (v verdict) of(err error) verdict {
 
 // signed returns out if every signer has signed and everything is attested.
 func (v *Verifier) signed(ctx context.Context, rule core.ImageRule, where string, digest name.Digest, opts []remote.Option, out verdict) verdict {
-	key := fmt.Sprintf("%s %q", out.pinned, []any{rule.AllOf, rule.Attestations})
+	key := out.pinned + " " + keyOf(rule)
 	if before, ok := v.known.get(key); ok {
 		return before
 	}
@@ -243,14 +243,12 @@ func (v *Verifier) attested(ctx context.Context, a *artifact, signers []core.Ima
 
 // digest returns what an image is: the digest that it names, the one that its
 // tag was pinned to before, or the one that the registry has for it now.
-func (v *Verifier) digest(ref name.Reference, image, repo string, opts []remote.Option) (name.Digest, error) {
+func (v *Verifier) digest(ref name.Reference, image string, opts []remote.Option) (name.Digest, error) {
 	if d, ok := ref.(name.Digest); ok {
 		return d, nil
 	}
-	if pinned, ok := v.pins.tag(image); ok {
-		if hash, ok := strings.CutPrefix(pinned, repo+"@"); ok {
-			return ref.Context().Digest(hash), nil
-		}
+	if digest, ok := v.pins.digest(image); ok {
+		return ref.Context().Digest(digest), nil
 	}
 	desc, err := remote.Head(ref, opts...)
 	if err != nil {

@@ -28,11 +28,11 @@ func (r *Reconciler) untrusted(ctx context.Context, policy core.Tree, good core.
 }
 
 // keepImages remembers the images of what is about to be applied.
-func (r *Reconciler) keepImages() error {
+func (r *Reconciler) keepImages(ctx context.Context, inForce core.Rendering) error {
 	if r.Images == nil {
 		return nil
 	}
-	return r.Images.Keep()
+	return r.Images.Keep(ctx, inForce)
 }
 
 // renderBefore renders a tree that was applied before, with the images that it
@@ -42,14 +42,14 @@ func (r *Reconciler) renderBefore(ctx context.Context, tree core.Tree) (core.Ren
 	if err != nil {
 		return before, err
 	}
-	return r.recall(tree, before)
+	return r.recall(ctx, tree, before)
 }
 
-func (r *Reconciler) recall(tree core.Tree, before core.Rendering) (core.Rendering, error) {
+func (r *Reconciler) recall(ctx context.Context, tree core.Tree, before core.Rendering) (core.Rendering, error) {
 	if r.Images == nil {
 		return before, nil
 	}
-	return r.Images.Recall(tree, before)
+	return r.Images.Recall(ctx, tree, before)
 }
 
 // renderAgreed renders a tree that live state should match: with the images that
@@ -59,7 +59,7 @@ func (r *Reconciler) renderAgreed(ctx context.Context, tree core.Tree) (core.Ren
 	if err != nil {
 		return now, err
 	}
-	before, err := r.recall(tree, now)
+	before, err := r.recall(ctx, tree, now)
 	if err != nil {
 		return now, err
 	}

@@ -31,7 +31,11 @@ func (h *house) SetApplied(_ context.Context, applied core.Applied) error {
 	return nil
 }
 func (h *house) Report(context.Context, core.Report) error { return nil }
-func (h *house) Keep() error                               { h.say("keep"); return nil }
+
+func (h *house) Keep(_ context.Context, inForce core.Rendering) error {
+	h.say("keep " + inForce.Objects[0].Fields["image"].(string))
+	return nil
+}
 
 func (h *house) Render(_ context.Context, tree core.Tree) (core.Rendering, error) {
 	id := core.SpecID{Kind: "MLTool", Name: "app"}
@@ -47,7 +51,7 @@ func (h *house) Pin(_ context.Context, policy core.Tree, want core.Rendering) (c
 	return want, nil
 }
 
-func (h *house) Recall(policy core.Tree, before core.Rendering) (core.Rendering, error) {
+func (h *house) Recall(_ context.Context, policy core.Tree, before core.Rendering) (core.Rendering, error) {
 	before.Objects = slices.Clone(before.Objects)
 	before.Objects[0].Fields = map[string]any{"image": before.Objects[0].Fields["image"].(string) + " recalled by " + policy.Revision.Commit}
 	return before, nil
@@ -95,7 +99,7 @@ func TestRefusedImage(t *testing.T) {
 	if err != nil || len(rep.Problems) != 1 {
 		t.Fatalf("%v, problems %v", err, rep.Problems)
 	}
-	want := []string{"pin new by the policy of new", "to apply", "observe old recalled by old", "look again at old recalled by old by the policy of new", "keep", "apply"}
+	want := []string{"pin new by the policy of new", "to apply", "observe old recalled by old", "look again at old recalled by old by the policy of new", "keep old recalled by old", "apply"}
 	if diff := cmp.Diff(want, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

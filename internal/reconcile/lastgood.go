@@ -56,10 +56,12 @@ func (r *Reconciler) inForce(ctx context.Context, tree core.Tree) (core.Renderin
 // maxKept bounds the old revisions that are rendered after a restart.
 const maxKept = 32
 
-// withKept adds to what a revision renders to the specs that stayed as they were
-// at older ones. What cannot be rendered is left out: nothing becomes of it, and
-// nothing is deleted while the repo has the problems that it was kept for.
+// withKept puts into what a revision renders to the specs that stayed as they were
+// at older ones, instead of what it says of them. What cannot be rendered is left
+// out: nothing becomes of it, and nothing is deleted while the repo has the problems
+// that it was kept for.
 func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept core.Kept) (core.Rendering, error) {
+	now = leaveOut(now, kept)
 	byCommit := make(map[string]map[string]bool)
 	for spec, commit := range kept {
 		if byCommit[commit] == nil {
@@ -81,6 +83,15 @@ func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept core
 		now = add(now, was, func(spec core.SpecID, _ core.Pos) bool { return byCommit[commit][spec.String()] })
 	}
 	return now, errors.Join(errs...)
+}
+
+// leaveOut returns a rendering without what some specs render to.
+func leaveOut(r core.Rendering, specs core.Kept) core.Rendering {
+	of := func(o core.Object) bool { _, ok := specs[o.Spec.String()]; return ok }
+	r.Objects = slices.DeleteFunc(slices.Clone(r.Objects), of)
+	r.Expects = slices.DeleteFunc(slices.Clone(r.Expects), of)
+	r.Precautions = slices.DeleteFunc(slices.Clone(r.Precautions), of)
+	return r
 }
 
 func (r *Reconciler) renderCommit(ctx context.Context, commit string) (core.Rendering, error) {

@@ -47,12 +47,12 @@ type Images interface {
 	// images are refused, and with a Problem for each of these.
 	Pin(ctx context.Context, policy core.Tree, want core.Rendering) (core.Rendering, error)
 
-	// Keep remembers what the last Pin resolved, before it is applied.
-	Keep() error
+	// Keep remembers what the last Pin let in, before it is applied and inForce.
+	Keep(ctx context.Context, inForce core.Rendering) error
 
 	// Recall returns a rendering as it was applied, with the images that Keep
 	// remembers.
-	Recall(policy core.Tree, before core.Rendering) (core.Rendering, error)
+	Recall(ctx context.Context, policy core.Tree, before core.Rendering) (core.Rendering, error)
 
 	// Untrusted says which of some objects, that stay as they were applied, have an
 	// image that the policy of a tree refuses now.
@@ -137,7 +137,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	if err != nil {
 		return rep, err
 	}
-	if err := r.keepImages(); err != nil {
+	if err := r.keepImages(ctx, now.rendering); err != nil {
 		return rep, at(core.StageApply, err)
 	}
 	result, err := r.Applier.Apply(ctx, plan)

@@ -129,6 +129,25 @@ func TestRestartWithoutLastGood(t *testing.T) {
 	}
 }
 
+// TestRestartBelievesKept has a revision render a spec that stayed as it was, as one
+// whose image was refused does: after a restart it is as it was kept, not as that
+// revision has it.
+func TestRestartBelievesKept(t *testing.T) {
+	a, b := spec("a", "a.yaml"), spec("b", "b.yaml")
+	r := &repo{tip: "3", applied: core.Applied{Revision: core.Revision{Commit: "2"}, Kept: core.Kept{"K/a": "1"}},
+		renders: map[string]core.Rendering{
+			"1": {Specs: []core.Spec{a}, Objects: []core.Object{object("a", "a.yaml", "1")}},
+			"2": {Specs: []core.Spec{a, b}, Objects: []core.Object{object("a", "a.yaml", "2"), object("b", "b.yaml", "2")}},
+			"3": {Specs: []core.Spec{a, b}, Objects: []core.Object{object("b", "b.yaml", "3")}, Problems: []core.Problem{problem(a)}},
+		}}
+	if _, err := r.start().Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "1", "b": "3"}, r.wanted); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
+
 // TestRestartOfMany has more specs stay as they were than fit into what is
 // remembered: it stays within its bound, and says how many are left out.
 func TestRestartOfMany(t *testing.T) {
