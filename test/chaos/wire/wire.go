@@ -20,7 +20,8 @@ var ErrKilled = errors.New("the process was killed")
 type Write struct {
 	Method string
 	Path   string
-	Status int    // of the server's answer, whoever saw it; 0: never sent
+	Status int    // of the server's answer, whoever saw it; 0: never sent, or Lost
+	Lost   bool   // sent, and the connection broke before the answer: nobody knows
 	UID    string // of what a DELETE deleted
 }
 
@@ -137,6 +138,9 @@ func (w *Wire) commit(next http.RoundTripper, q *http.Request, n int) (*http.Res
 		if err == nil {
 			err = w.note(n, answer)
 		}
+		if err != nil {
+			w.lose(n)
+		}
 		done <- end{answer, err}
 	})
 	select {
@@ -168,6 +172,16 @@ func (w *Wire) note(n int, answer *http.Response) error {
 	w.writes[n-1].Status, w.writes[n-1].UID = answer.StatusCode, deleted.Metadata.UID+deleted.Details.UID
 	return nil
 }
+
+func (w *Wire) lose(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes[n-1].Lost = true
+}
+
+// Unsure reports whether a write may have been carried out although no answer says
+// so: a server in trouble may have done what it says it could not.
+func (w Write) Unsure() bool { return w.Lost || w.Status >= http.StatusInternalServerError }
 
 // Wait returns when all that was sent has been answered.
 func (w *Wire) Wait() { w.running.Wait() }
