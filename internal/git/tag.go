@@ -46,10 +46,11 @@ func parseTag(raw []byte) (*Tag, error) {
 	if !h.next("type") || h.take() != "type commit" {
 		return nil, badf(CodeFormat, "the tag is not of a commit")
 	}
+	named := false
 	if h.next("tag") {
-		t.Name, _ = strings.CutPrefix(h.take(), "tag ")
+		t.Name, named = strings.CutPrefix(h.take(), "tag ")
 	}
-	if t.Name == "" || strings.ContainsAny(t.Name, " \t") {
+	if !named || t.Name == "" || strings.ContainsAny(t.Name, " \t") {
 		return nil, badf(CodeFormat, "the tag does not say its name")
 	}
 	if t.Tagger, err = h.ident("tagger"); err != nil {

@@ -43,6 +43,7 @@ func TestParseTagRefuses(t *testing.T) {
 		"short object":           strings.Replace(tagHead, "1111\n", "\n", 1) + "\nm",
 		"no name":                strings.Replace(tagHead, "tag approve/x/ana\n", "", 1) + "\nm",
 		"empty name":             strings.Replace(tagHead, "tag approve/x/ana\n", "tag \n", 1) + "\nm",
+		"name without a space":   strings.Replace(tagHead, "tag approve/x/ana\n", "tag\n", 1) + "\nm",
 		"two names":              strings.Replace(tagHead, "tag approve/x/ana\n", "tag a\ntag b\n", 1) + "\nm",
 		"space in the name":      strings.Replace(tagHead, "x/ana", "x /ana", 1) + "\nm",
 		"no tagger":              objectLine + "type commit\ntag a\n\nm",
@@ -65,6 +66,7 @@ func TestParseTagRefuses(t *testing.T) {
 func FuzzParseTag(f *testing.F) {
 	f.Add([]byte(tagHead + "\nm\n" + tagArmor))
 	f.Add([]byte(tagHead + "\nm"))
+	f.Add([]byte(strings.Replace(tagHead, "tag approve/x/ana\n", "tag\n", 1) + "\nm"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tag, err := parseTag(raw)
 		if err != nil {
