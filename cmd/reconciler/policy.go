@@ -151,7 +151,7 @@ func explainDir(cmd *cobra.Command, path string) (core.Explanation, error) {
 	if policy == nil {
 		return core.Explanation{}, tell(cmd, problems)
 	}
-	return core.Explanation{Path: path, Requirements: policy.Requirements(path, nil)}, nil
+	return policy.Explain(path, nil), nil
 }
 
 func printExplanation(cmd *cobra.Command, format string, e core.Explanation) error {

@@ -79,6 +79,7 @@ func (r Requirement) Missing() int { return max(0, r.Threshold-len(r.By)) }
 type Explanation struct {
 	Path         string         `json:"path"`
 	Requirements []Requirement  `json:"requirements"`      // all must be met; none: nobody may change the path
+	Trailer      string         `json:"trailer,omitempty"` // by which a commit, or the merge that brings it, names the branch; empty: it need not
 	Commit       *CommitVerdict `json:"commit,omitempty"`  // the commit that was asked about
 	Changes      []string       `json:"changes,omitempty"` // what that commit does to the path: add, modify, delete
 }

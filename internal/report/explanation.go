@@ -20,6 +20,9 @@ func ExplanationText(w io.Writer, e core.Explanation, s Style) error {
 	if len(e.Requirements) > 1 {
 		p.line("  all of these must be met")
 	}
+	if e.Trailer != "" {
+		p.line("  and the commit, or the merge that brings it in, must say which branch it is for: %s", oneLine(e.Trailer))
+	}
 	if e.Commit != nil {
 		p.line("")
 		p.explainCommit(e)

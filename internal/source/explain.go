@@ -20,18 +20,16 @@ func (s *Source) Explain(ctx context.Context, path, name string) (core.Explanati
 	if name != "" {
 		return s.explainCommit(ctx, path, name)
 	}
-	e := core.Explanation{Path: path}
 	accepted := s.Accepted().Commit
 	if accepted == "" {
 		verdict, err := s.Judge(ctx, "", tip)
 		if err != nil || verdict.Refusal != nil {
-			return e, verdict, err
+			return core.Explanation{}, verdict, err
 		}
 		accepted = tip
 	}
-	verdict := core.Verdict{To: accepted}
-	e.Requirements, verdict.Refusal, err = s.verifier.Explain(ctx, s.repo, accepted, path, accepted)
-	return e, verdict, err
+	e, refusal, err := s.verifier.Explain(ctx, s.repo, accepted, path, accepted)
+	return e, core.Verdict{To: accepted, Refusal: refusal}, err
 }
 
 func (s *Source) explainCommit(ctx context.Context, path, name string) (core.Explanation, core.Verdict, error) {
@@ -48,15 +46,15 @@ func (s *Source) explainCommit(ctx context.Context, path, name string) (core.Exp
 	if i < 0 { // refused before any commit was looked at
 		return e, verdict, nil
 	}
-	e.Commit = &verdict.Commits[i]
 	c, err := s.repo.Commit(id)
 	if err != nil {
 		return e, verdict, err
 	}
-	all, refusal, err := s.verifier.Explain(ctx, s.repo, "", path, c.Parents...)
+	e, refusal, err := s.verifier.Explain(ctx, s.repo, "", path, c.Parents...)
 	if refusal != nil || err != nil {
 		return e, core.Verdict{To: id, Refusal: refusal}, err
 	}
+	e.Commit = &verdict.Commits[i]
 	for _, parent := range c.Parents {
 		changes, err := s.repo.Changes(ctx, parent, id)
 		if err != nil {
@@ -68,7 +66,7 @@ func (s *Source) explainCommit(ctx context.Context, path, name string) (core.Exp
 			}
 		}
 	}
-	e.Requirements = trust.Meet(all, e.Changes, *e.Commit)
+	e.Requirements = trust.Meet(e.Requirements, e.Changes, *e.Commit)
 	verdict.Refusal = nil // what the commit lacks is in its own line
 	return e, verdict, nil
 }

@@ -41,6 +41,7 @@
 //	E-PATH            the signer may not do this to this path
 //	E-MERGE           the signer may not merge
 //	E-THRESHOLD       too few of those who may make the change stand behind it
+//	E-REF             the commit does not say, in what is signed, that it is for this branch
 //	E-POLICY          a commit without a readable policy
 //	E-POLICY-ROOT     .prumo/ changed by someone who is no root principal
 //	E-POLICY-VERSION  the policy's version is not one higher

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,37 +15,51 @@ import (
 // policies that Verify would judge that commit by. accepted is the revision that
 // was accepted last; empty means the introduction. A Refusal says why there is
 // no policy to explain.
-func (v *Verifier) Explain(ctx context.Context, h History, accepted, path string, parents ...string) ([]core.Requirement, *core.Refusal, error) {
-	w := v.walk(h)
+func (v *Verifier) Explain(ctx context.Context, h History, accepted, path string, parents ...string) (core.Explanation, *core.Refusal, error) {
+	w, e := v.walk(h), core.Explanation{Path: path}
 	if accepted == "" {
 		accepted = v.anchor.Introduction
 	}
 	var refusal *core.Refusal
 	var err error
 	if w.accepted, refusal, err = w.policy(ctx, accepted); refusal != nil || err != nil {
-		return nil, refusal, err
+		return e, refusal, err
 	}
 	laws, refusal, err := w.laws(ctx, &git.Commit{Parents: parents})
 	if refusal != nil || err != nil {
-		return nil, refusal, err
+		return e, refusal, err
 	}
-	var all []core.Requirement
 	for _, l := range laws {
-		for _, r := range l.Requirements(path, v.anchor) {
+		one := l.Explain(path, v.anchor)
+		e.Trailer = cmp.Or(e.Trailer, one.Trailer)
+		for _, r := range one.Requirements {
 			if r.Rule != ruleRoot {
 				r.Policy = l.where
-			} else if len(all) > 0 {
+			} else if len(e.Requirements) > 0 {
 				continue // the trust file is one, however many policies there are
 			}
-			all = append(all, r)
+			e.Requirements = append(e.Requirements, r)
 		}
 	}
-	return all, nil, nil
+	return e, nil, nil
 }
 
-// Requirements returns the rules that a change of a path must satisfy; none if
-// nobody may change it. Without an anchor the root principals stay unnamed.
-func (p *Policy) Requirements(path string, a *Anchor) []core.Requirement {
+// Explain says what a change of a path must satisfy by this policy alone. Without
+// an anchor the root principals stay unnamed, and so does the branch.
+func (p *Policy) Explain(path string, a *Anchor) core.Explanation {
+	e := core.Explanation{Path: path, Requirements: p.requirements(path, a)}
+	if p.namesRef {
+		e.Trailer = trailer("REF")
+		if a != nil && a.Ref != "" {
+			e.Trailer = trailer(a.Ref)
+		}
+	}
+	return e
+}
+
+// requirements returns the rules that speak of a path; none if nobody may change
+// it.
+func (p *Policy) requirements(path string, a *Anchor) []core.Requirement {
 	if _, policy := split([]git.Change{{Path: path}}); len(policy) > 0 {
 		root := core.Requirement{Rule: ruleRoot, Policy: "the trust file", Threshold: 1}
 		if a != nil {

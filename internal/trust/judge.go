@@ -18,6 +18,7 @@ const (
 	ruleRoot         = "root"         // the anchor's root principals, for PolicyDir
 	ruleIntroduction = "introduction" // the anchor names the commit
 	ruleMerge        = "merge"        // the section of a policy that says who may merge
+	ruleNamesRef     = "namesRef"     // the line of a policy that has commits name their branch
 )
 
 // judge says whether one commit may be obeyed. in holds the commits of the
@@ -60,7 +61,11 @@ func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, l
 		return nil, err
 	}
 	rings, err := w.rings(ctx, c)
-	return w.abide(c.ID, c.Payload, pr, rings, refusal), err
+	refusal = w.abide(c.ID, c.Payload, pr, rings, refusal)
+	if refusal == nil || refusal.Code == CodeThreshold { // before others approve what must be made again
+		refusal = cmp.Or(w.unnamed(c, laws), refusal)
+	}
+	return refusal, err
 }
 
 // weigh is what the laws say of a signed commit.

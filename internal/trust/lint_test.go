@@ -50,12 +50,12 @@ func TestExplain(t *testing.T) {
 	h := w.history(next, old)
 	explain := func(accepted, path string, parents ...string) string {
 		t.Helper()
-		all, refusal, err := w.verifier().Explain(t.Context(), h, accepted, path, parents...)
+		e, refusal, err := w.verifier().Explain(t.Context(), h, accepted, path, parents...)
 		if refusal != nil || err != nil {
 			t.Fatal(refusal, err)
 		}
 		var b strings.Builder
-		for _, r := range all {
+		for _, r := range e.Requirements {
 			fmt.Fprintf(&b, "%s:%s ", r.Rule, strings.Join(r.Signers, ","))
 		}
 		return b.String()

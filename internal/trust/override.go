@@ -45,7 +45,7 @@ func (v *Verifier) Override(ctx context.Context, h History, prev State, refused 
 		return refused, nil
 	}
 	w = v.walk(h) // without what was refused before
-	w.proposal = true
+	w.aside = true
 	verdict, err := v.verify(ctx, from, to, w)
 	verdict.Override = by
 	return Step{verdict: verdict, instead: refused.verdict.Refusal.Code == CodeRewritten, refused: w.refused}, err

@@ -29,12 +29,13 @@ type Policy struct {
 	// Images says which container images may run; nil: all may.
 	Images *core.ImagePolicy
 
-	digest [sha256.Size]byte // of the file
-	ring   keyring
-	people map[string]string   // principal -> human or bot
-	groups map[string][]string // group -> principals
-	rules  []rule
-	merge  []string // who may sign merges, sorted; empty: everyone
+	digest   [sha256.Size]byte // of the file
+	ring     keyring
+	people   map[string]string   // principal -> human or bot
+	groups   map[string][]string // group -> principals
+	rules    []rule
+	merge    []string // who may sign merges, sorted; empty: everyone
+	namesRef bool     // commits name the branch that they are for: see trunk
 }
 
 // A rule allows some principals some operations on some paths.
@@ -56,7 +57,7 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 		return nil, d.done()
 	}
 	p := &Policy{digest: sum(data), people: map[string]string{}, groups: map[string][]string{}}
-	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!", "merge", "images")
+	f := d.header(root, "TrustPolicy", "version!", "principals!", "groups", "rules!", "merge", "namesRef", "images")
 	if n := f["version"]; n != nil {
 		p.Version = d.integer(n, "version", 1)
 	}
@@ -76,6 +77,9 @@ func ParsePolicy(file string, data []byte) (*Policy, []core.Problem) {
 		if m := d.fields(n, "merge", "signers!"); m["signers"] != nil {
 			p.merge = p.signers(d, m["signers"], ruleMerge)
 		}
+	}
+	if n := f["namesRef"]; n != nil {
+		p.namesRef = d.boolean(n, "namesRef")
 	}
 	if problems := d.done(); len(problems) > 0 {
 		return nil, problems

@@ -27,6 +27,7 @@ const (
 	CodePath          = "E-PATH"
 	CodeMerge         = "E-MERGE"
 	CodeThreshold     = "E-THRESHOLD"
+	CodeRef           = "E-REF"
 	CodePolicy        = "E-POLICY"
 	CodePolicyRoot    = "E-POLICY-ROOT"
 	CodePolicyVersion = "E-POLICY-VERSION"

@@ -520,6 +520,16 @@ func approvalAttacks() []attack {
 	return []attack{
 		{45, "two people stand behind it, elsewhere", teleport("two"), CodeThreshold},
 		{45, "another person stands behind it, elsewhere", teleport("others"), CodeThreshold},
+		{45, "meant for another branch", func(w *world) (string, string) {
+			*w = *named(w.t)
+			return w.intro, w.says(forDev, w.files.with("nodes/a.yaml", "2\n"), w.intro)
+		}, CodeRef},
+		{45, "merged into another branch", func(w *world) (string, string) {
+			*w = *named(w.t)
+			side := w.says(forDev, w.files.with("nodes/b.yaml", "2\n"), w.intro)
+			main := w.says(forMain, w.files.with("nodes/a.yaml", "2\n"), w.intro)
+			return main, w.says(forDev, w.files.with("nodes/a.yaml", "2\n", "nodes/b.yaml", "2\n"), side, main)
+		}, CodeRef},
 		in(46, "another tag of somebody, renamed", "two", "ana", approval{by: "cai", name: "v1.0"}),
 		in(46, "a tag of a tree", "two", "ana", approval{by: "cai", typ: "tree"}),
 		{46, "lightweight", func(w *world) (string, string) {

@@ -68,11 +68,12 @@ func (v *Verifier) Verify(ctx context.Context, h History, from, to string) (core
 // VerifyProposal judges the commits that a branch would bring to the accepted
 // revision. The branch need not contain that revision, only the introduction. A
 // verdict without refusal says that its commits could be obeyed once they are in
-// the branch that is followed; nothing accepts it, and what it refuses is not
-// remembered: anyone may propose anything.
+// the branch that is followed; they need not name it yet, since a merge can.
+// Nothing accepts the verdict, and what it refuses is not remembered: anyone may
+// propose anything.
 func (v *Verifier) VerifyProposal(ctx context.Context, h History, accepted State, head string) (core.Verdict, error) {
 	w := v.walk(h)
-	w.proposal, w.memory = true, accepted.Refused
+	w.aside, w.proposal, w.memory = true, true, accepted.Refused
 	return v.verify(ctx, accepted.Commit, head, w)
 }
 
@@ -95,7 +96,9 @@ type walk struct {
 	*Verifier
 	h        History
 	now      time.Time
-	proposal bool               // the range need not build on what it starts from
+	aside    bool               // the range need not build on what it starts from
+	proposal bool               // nobody is to obey it yet
+	trunk    trunk              // of the range
 	accepted *Policy            // of the revision that was accepted last
 	policies map[string]*Policy // by commit; nil: that commit has none that is readable
 	memory   []Refused          // what was refused before
@@ -108,7 +111,7 @@ func (w *walk) run(ctx context.Context, fromStart bool, verdict *core.Verdict) (
 		return r, err
 	}
 	commits, err := w.h.Range(ctx, verdict.From, verdict.To)
-	if w.proposal && errors.Is(err, git.ErrNotDescendant) {
+	if w.aside && errors.Is(err, git.ErrNotDescendant) {
 		commits, err = w.beside(ctx, verdict.From, verdict.To)
 	}
 	if err != nil {
@@ -116,6 +119,9 @@ func (w *walk) run(ctx context.Context, fromStart bool, verdict *core.Verdict) (
 	}
 	if len(commits) > w.anchor.Commits {
 		return overLimit(verdict.To, fmt.Sprintf("%d commits to verify at once", len(commits)), w.anchor.Commits), nil
+	}
+	if !w.proposal {
+		w.trunk = findTrunk(verdict.From, verdict.To, commits)
 	}
 	in := map[string]bool{}
 	for _, c := range commits {
@@ -190,7 +196,7 @@ func (w *walk) refuseRange(err error, verdict *core.Verdict) (*core.Refusal, err
 	switch {
 	case isBad:
 		return objectRefusal(bad, cmp.Or(bad.ID, verdict.To)), nil
-	case errors.Is(err, git.ErrNotDescendant) && (w.proposal || verdict.From == w.anchor.Introduction):
+	case errors.Is(err, git.ErrNotDescendant) && (w.aside || verdict.From == w.anchor.Introduction):
 		return wrongIntroduction("the branch does not build on the introduction", verdict.To), nil
 	case errors.Is(err, git.ErrNotDescendant):
 		return rewritten(verdict.From, verdict.To), nil
