@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 )
 
 func main() { os.Exit(Main()) }
@@ -28,9 +30,20 @@ func Main() int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "reconciler: interrupted")
 	default:
-		fmt.Fprintln(os.Stderr, "reconciler:", err)
+		fmt.Fprintln(os.Stderr, "reconciler:", printable(err.Error()))
 	}
 	return 1
+}
+
+// printable replaces what would steer a terminal: parts of an error are the words of
+// a server, or names of files.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 // An exitCode ends the program with a code after all has been said.

@@ -79,13 +79,26 @@ func askStatus(cmd *cobra.Command, server, tokenFile string) (core.Report, error
 		return core.Report{}, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return core.Report{}, fmt.Errorf("%s: %s: %s", req.URL, resp.Status, strings.TrimSpace(string(body[:min(200, len(body))])))
+		return core.Report{}, notOK(req.URL, resp.StatusCode, resp.Status, body)
 	}
 	var rep core.Report
 	if err := json.Unmarshal(body, &rep); err != nil {
 		return core.Report{}, fmt.Errorf("%s: is not a daemon's status: %w", req.URL, err)
 	}
 	return rep, nil
+}
+
+// notOK says why there is no report in an answer. Whoever sent it may be no daemon.
+func notOK(asked *url.URL, code int, status string, body []byte) error {
+	said, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	said = said[:min(200, len(said))]
+	switch code {
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%s: %s: the daemon wants to be shown a token: give --token-file", asked, status)
+	case http.StatusServiceUnavailable:
+		return fmt.Errorf("%s: %s: %s", asked, status, said)
+	}
+	return fmt.Errorf("%s: %s: %q is not what a daemon answers; is --server its address?", asked, status, said)
 }
 
 // showToken adds the token of a file to a request, unless others could read it on

@@ -40,3 +40,29 @@ func TestStatusToken(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfAnother asks what is no daemon, or one that says no.
+func TestStatusOfAnother(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code       int
+		body, want string
+	}{
+		"a web page": {404, "<h1>\x1b[2Jnot here\n</h1>\n", `: 404 Not Found: "<h1>\x1b[2Jnot here" is not what a daemon answers; is --server its address?`},
+		"a token":    {401, "show the token", ": 401 Unauthorized: the daemon wants to be shown a token: give --token-file"},
+		"too early":  {503, "the first pass has not ended yet\n", ": 503 Service Unavailable: the first pass has not ended yet"},
+		"no JSON":    {200, "<html>", ": is not a daemon's status: invalid character '<' looking for beginning of value"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(tt.code)
+			io.WriteString(w, tt.body)
+		}))
+		cmd := newStatus()
+		cmd.SetArgs([]string{"--server", server.URL})
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		if err := cmd.Execute(); err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want …%s", name, err, tt.want)
+		}
+		server.Close()
+	}
+}

@@ -40,7 +40,7 @@ func load(opts Options) (*rest.Config, error) {
 	raw, err := loader.RawConfig()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no kubeconfig at %s: check --kubeconfig", opts.Kubeconfig)
+		return nil, fmt.Errorf("there is no kubeconfig at %s: check --kubeconfig, or `kubeconfig` in the configuration", opts.Kubeconfig)
 	case err != nil:
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}

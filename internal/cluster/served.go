@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -42,6 +43,8 @@ func (c *Cluster) discover(ctx context.Context) (*served, error) {
 		for gv := range partial.Groups {
 			s.down[gv.Group] = true
 		}
+	} else if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%s does not answer as an API server does: check the server in the kubeconfig: %w", c.config.Host, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("ask what the cluster serves: %w", c.Explain(err))
 	}

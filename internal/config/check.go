@@ -33,9 +33,9 @@ func decode(file string, data []byte, c *Config) []core.Problem {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	msgs := []string{err.Error()}
+	msgs, say := []string{err.Error()}, badSyntax
 	if te := (*yaml.TypeError)(nil); errors.As(err, &te) {
-		msgs = te.Errors
+		msgs, say = te.Errors, plain
 	}
 	var problems []core.Problem
 	for _, msg := range msgs {
@@ -44,19 +44,53 @@ func decode(file string, data []byte, c *Config) []core.Problem {
 			line, _ = strconv.Atoi(m[1])
 			msg = m[2]
 		}
-		problems = append(problems, problem(file, line, plain(msg)))
+		problems = append(problems, problem(file, line, say(msg)))
 	}
 	return problems
 }
 
-var unknownField = regexp.MustCompile(`^field (\S+) not found in type config\.(\S+)$`)
+var (
+	unknownField = regexp.MustCompile(`^field (\S+) not found in type config\.(\S+)$`)
+	wrongType    = regexp.MustCompile("^cannot unmarshal !!(\\w+)(?: `(.*)`)? into (\\S+)$")
+)
 
 // plain says a message of the YAML library in the file's words.
 func plain(msg string) string {
 	if m := unknownField.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("unknown key %q; `reconciler run --help` shows an example of all keys", m[1])
 	}
-	return strings.TrimPrefix(msg, "yaml: ")
+	if m := wrongType.FindStringSubmatch(msg); m != nil {
+		found := strconv.Quote(m[2])
+		if m[2] == "" {
+			found = map[string]string{"map": "a map", "seq": "a list"}[m[1]]
+		}
+		return fmt.Sprintf("%s does not fit, want %s", found, wanted(m[3]))
+	}
+	return msg
+}
+
+// wanted says in the file's words what a Go type is.
+func wanted(goType string) string {
+	switch {
+	case goType == "int", goType == "float64":
+		return "a number"
+	case goType == "bool":
+		return "true or false"
+	case goType == "string":
+		return "a text"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	}
+	return "keys and values; `reconciler run --help` shows them"
+}
+
+// badSyntax says a message of the YAML library about what is no YAML at all.
+func badSyntax(msg string) string {
+	msg = "not valid YAML: " + strings.TrimPrefix(msg, "yaml: ")
+	if strings.Contains(msg, "cannot start any token") {
+		msg += "; YAML is indented with spaces, never with tabs"
+	}
+	return msg
 }
 
 func problem(file string, line int, msg string) core.Problem {

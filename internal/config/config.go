@@ -182,8 +182,12 @@ func Load(file string) (*Config, []core.Problem, error) {
 	if problems := c.check(file, data); len(problems) > 0 {
 		return nil, problems, nil
 	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, nil, err
+	}
 	c.File = file
-	c.resolve(filepath.Dir(file))
+	c.resolve(dir)
 	return c, nil, nil
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,21 @@ func TestLoadDefaultsAndPaths(t *testing.T) {
 	}
 }
 
+// TestLoadFromHere has a name that is relative to the working directory.
+func TestLoadFromHere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("config.yaml", []byte(valid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, problems, err := Load("config.yaml")
+	if err != nil || problems != nil {
+		t.Fatal(err, problems)
+	}
+	if !filepath.IsAbs(c.TrustFile) || !filepath.IsAbs(c.Repo.Auth.PasswordFile) {
+		t.Errorf("trustFile %q, passwordFile %q, want them absolute", c.TrustFile, c.Repo.Auth.PasswordFile)
+	}
+}
+
 func TestLoadProblems(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -80,6 +96,17 @@ func TestLoadProblems(t *testing.T) {
 		{"deletions below none", valid + "deletion: {max: -1, share: 2}\n", []string{
 			`config.yaml:9: deletion.max: -1, want a number of objects, or 0 for none`,
 			`config.yaml:9: deletion.share: 2, want a share between 0 and 1`}},
+		{"types", "deletion: 5\nforge: [a]\nimages: {registries: {host: x}}\ndrift: {history: many}\nlisten: {a: b}\n" + strings.ReplaceAll(valid, "instance: lab", "instance: [lab]"), []string{
+			"config.yaml:1: \"5\" does not fit, want keys and values; `reconciler run --help` shows them",
+			"config.yaml:2: a list does not fit, want keys and values; `reconciler run --help` shows them",
+			"config.yaml:3: a map does not fit, want a list",
+			`config.yaml:4: "many" does not fit, want a number`,
+			"config.yaml:5: a map does not fit, want a text",
+			"config.yaml:8: a list does not fit, want a text",
+		}},
+		{"tabs", "repo:\n\turl: x\n",
+			[]string{"config.yaml:2: not valid YAML: found character that cannot start any token; YAML is indented with spaces, never with tabs"}},
+		{"no YAML", "kind: x\na: b: c\n", []string{"config.yaml:2: not valid YAML: mapping values are not allowed in this context"}},
 		{"two documents", valid + "---\nkind: x\n", []string{"config.yaml: more than one document, want one"}},
 		{"empty", "", []string{
 			`config.yaml:1: apiVersion: "", want prumo.dev/v1alpha1`,

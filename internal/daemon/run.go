@@ -124,14 +124,21 @@ func stuckAfter(cfg *config.Config) time.Duration {
 // Lock takes the state folder for this process: two daemons on one folder would
 // each undo what the other remembers.
 func Lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+	if err := makeStateDir(dir); err != nil {
+		return nil, err
 	}
 	unlock, err = flock(filepath.Join(dir, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("state folder %s %w; stop that one or set another stateDir", dir, ErrInUse)
 	}
 	return unlock, err
+}
+
+func makeStateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("state folder: %w; set --state-dir, or `stateDir` in the configuration, to one that can be written", err)
+	}
+	return nil
 }
 
 // ErrInUse says that another process has the state folder.

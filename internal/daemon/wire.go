@@ -53,7 +53,7 @@ func Source(cfg *config.Config) (*source.Source, []core.Problem, error) { return
 func open(cfg *config.Config, state trust.Documents) (*source.Source, []core.Problem, error) {
 	data, err := config.ReadFile(cfg.TrustFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("trust file: %w", err)
+		return nil, nil, fmt.Errorf("trust file: %w; --trust, or `trustFile` in the configuration, names it (docs/trust.md)", err)
 	}
 	anchor, problems := trust.ParseAnchor(cfg.TrustFile, data)
 	if len(problems) > 0 {
@@ -61,6 +61,9 @@ func open(cfg *config.Config, state trust.Documents) (*source.Source, []core.Pro
 	}
 	auth, err := auth(cfg.Repo.Auth)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := makeStateDir(cfg.StateDir); err != nil {
 		return nil, nil, err
 	}
 	s, err := source.Open(source.Options{

@@ -109,7 +109,7 @@ func desired(o core.Observed, leaving map[core.ObjectID]string) (draft, bool) {
 		d.block(core.DriftDeleted, isLeaving(leaving[o.Object.ID])+"; it is made anew once it is gone")
 		return d, true
 	case o.Live != nil && !o.Ours && otherInstance(o) != "":
-		d.block(core.DriftBlocked, fmt.Sprintf("belongs to the instance %q of Prumo; one object has one owner", otherInstance(o)))
+		d.block(core.DriftBlocked, fmt.Sprintf("belongs to the instance %q of Prumo; one object has one owner (is `instance` in the configuration, or --instance, right?)", otherInstance(o)))
 		return d, true
 	case o.Blocked != "":
 		return refused(d, o), true

@@ -19,7 +19,7 @@ import (
 func OpenDir(dir string) (core.Tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return core.Tree{}, fmt.Errorf("open the directory: %w", err)
+		return core.Tree{}, fmt.Errorf("%w; want the folder of an infra repo", err)
 	}
 	return core.Tree{FS: &dirFS{root: root, limits: Limits{}.withDefaults()}}, nil
 }

@@ -81,6 +81,12 @@ func TestAdvance(t *testing.T) {
 	if got, _ := store.Accepted(); !cmp.Equal(got, want) {
 		t.Errorf("accepted (-want +got):\n%s", cmp.Diff(want, got))
 	}
+	other := of
+	other.Ref = "refs/heads/other"
+	about := fmt.Sprintf("it is about refs/heads/main of %s since %.10s, not refs/heads/other of ", w.dir, w.intro)
+	if _, err := OpenStore(path, other, nil); err == nil || !strings.Contains(err.Error(), about) {
+		t.Errorf("the record of another branch: got %v, want %s", err, about)
+	}
 	v := w.verifier()
 	if err := advance(t, v, store, h, fork); err == nil || !strings.Contains(err.Error(), CodeRewritten) {
 		t.Errorf("a rewritten branch: got %v, want %s", err, CodeRewritten)

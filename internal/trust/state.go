@@ -19,6 +19,11 @@ type Binding struct {
 	Introduction string `json:"introduction"`
 }
 
+// plain is for people.
+func (b Binding) plain() string {
+	return fmt.Sprintf("%s of %s since %.10s", b.Ref, b.Repo, b.Introduction)
+}
+
 // A State is the last accepted revision and what else must not be forgotten of a
 // branch. Without it a server could offer an old revision, correctly signed, as
 // the newest.
@@ -168,7 +173,7 @@ func (s State) encode() []byte {
 func (s State) check(of Binding) error {
 	switch {
 	case s.Binding != of:
-		return fmt.Errorf("it is about %+v, not %+v", s.Binding, of)
+		return fmt.Errorf("it is about %s, not %s", s.Binding.plain(), of.plain())
 	case !commitID.MatchString(s.Commit) || s.Commits < 1 || s.PolicyVersion < 1:
 		return errors.New("it names no accepted commit")
 	}
