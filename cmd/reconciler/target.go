@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,10 +93,13 @@ func (t *target) fromFlags() (*config.Config, error) {
 // fromRepo reports whether the target is a repo rather than a plain directory.
 func (t *target) fromRepo() bool { return t.config != "" || t.repo != "" }
 
-// check refuses a directory and a repo at once, and neither where none is meant.
+// check refuses a directory and a repo at once, and a commit of neither.
 func (t *target) check(args []string) error {
-	if t.fromRepo() && len(args) > 0 {
+	switch {
+	case t.fromRepo() && len(args) > 0:
 		return fmt.Errorf("directory %s and a repo: give one of them", args[0])
+	case !t.fromRepo() && t.revision != "":
+		return errors.New("--revision is a commit of a repo: give --repo and --trust, or --config")
 	}
 	return nil
 }

@@ -228,5 +228,5 @@ func holdReason(want core.Rendering) string {
 	if len(want.Problems) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the repo has %d problems, the first at %s", len(want.Problems), want.Problems[0].Pos)
+	return fmt.Sprintf("the repo has problems (%d), the first at %s", len(want.Problems), want.Problems[0].Pos)
 }
