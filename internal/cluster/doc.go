@@ -8,7 +8,8 @@
 // Watch is the same for a daemon: it answers Observe from watches and from what the
 // server said before, and asks only about what changed (watched.go, then recall.go,
 // watch.go, memory.go, digest.go). What stands in the way of an object is asked about
-// beside the passes (snags.go). One-shot commands list and ask about everything.
+// beside the passes (snags.go, again.go, patience.go). One-shot commands list and ask
+// about everything.
 //
 // A Node is special in three ways. It is never created: a manifest for one
 // carries the live uid, which the server checks. It is never deleted. And its

@@ -69,6 +69,7 @@ type pass struct {
 	marked  map[core.ObjectID]map[string]any // all that carries our label
 
 	// Of a Watched; nil where every pass asks the server.
+	patience patience
 	known    map[core.ObjectID]core.Observed  // need not be asked about
 	expected map[core.ObjectID]map[string]any // what is live of what is expected; nil: does not exist
 	cached   map[core.ObjectID]bool           // live is what a watch said
@@ -142,7 +143,7 @@ func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 			ask = append(ask, &observed[i])
 		}
 	}
-	return observed, each(ctx, ask, p.ask)
+	return observed, each(ctx, ask, p.askInTime)
 }
 
 // look is what can be said of an object without asking about it.

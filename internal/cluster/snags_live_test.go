@@ -21,7 +21,7 @@ import (
 
 // A gate is a webhook that is asked about the object "stuck" of a namespace.
 type gate struct {
-	mood    atomic.Value       // "refuse", "hang" or "allow"
+	mood    atomic.Value       // "refuse", "hang", "slow" or "allow"
 	hanging chan *http.Request // that nobody answers yet
 	free    chan struct{}      // one for each that may go on
 }
@@ -33,7 +33,7 @@ func (w *world) gate(t *testing.T, ns string) *gate {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
 		var review admissionv1.AdmissionReview
 		_ = json.NewDecoder(q.Body).Decode(&review)
-		if g.mood.Load() == "hang" {
+		if mood := g.mood.Load(); mood == "hang" || mood == "slow" {
 			g.hanging <- q
 			<-g.free
 		}
@@ -135,6 +135,56 @@ func TestSnags(t *testing.T) {
 	w.woken(t)
 	w.settle(t, r)
 	if stuck, err := maps.Get(t.Context(), "stuck", metav1.GetOptions{}); err != nil || stuck.Data["key"] != "one" {
+		t.Errorf("%v, stuck is %v", err, stuck.Data)
+	}
+}
+
+// TestFirstTryThatHangs has a webhook not answer about one of two objects that a
+// commit changes: the other is applied, and the slow one told, while the answer is
+// awaited beside the passes. When it is well, a pass waits for the webhook.
+func TestFirstTryThatHangs(t *testing.T) {
+	w := newWatcher(t, time.Hour)
+	ns := w.namespace(t)
+	w.settle(t, render(t, configMap(ns, "fine", "one"), configMap(ns, "stuck", "one")))
+	g := w.gate(t, ns)
+	w.view.WaitFor(time.Second)
+	g.mood.Store("hang")
+	r := render(t, configMap(ns, "fine", "two"), configMap(ns, "stuck", "two"))
+	plan, err := w.pass(t, r)
+	if err != nil || len(plan.Changes) != 2 || plan.Changes[0].Action != core.ActionUpdate {
+		t.Fatalf("%v, plan %+v", err, plan.Changes)
+	}
+	if c := plan.Changes[1]; c.Action != core.ActionBlocked || !strings.Contains(c.Reason, "has not answered within 1s") {
+		t.Errorf("%s %s, %q", c.Action, c.ID, c.Reason)
+	}
+	if fine, err := w.people.CoreV1().ConfigMaps(ns).Get(t.Context(), "fine", metav1.GetOptions{}); err != nil || fine.Data["key"] != "two" {
+		t.Errorf("%v, fine is %v", err, fine.Data)
+	}
+	g.asked(t) // by the pass
+	g.asked(t) // beside it
+	w.drain(t)
+	g.mood.Store("slow")
+	g.free <- struct{}{}
+	g.free <- struct{}{}
+	w.woken(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = w.pass(t, r)
+	}()
+	for asked := 0; asked < 2; asked++ { // whether it would, and to do it
+		q := g.asked(t)
+		select {
+		case <-q.Context().Done():
+			t.Fatal("the pass did not wait for what is known to be slow")
+		case <-time.After(1500 * time.Millisecond): // so slow it is
+		}
+		g.free <- struct{}{}
+	}
+	<-done
+	g.mood.Store("allow")
+	w.settle(t, r)
+	if stuck, err := w.people.CoreV1().ConfigMaps(ns).Get(t.Context(), "stuck", metav1.GetOptions{}); err != nil || stuck.Data["key"] != "two" {
 		t.Errorf("%v, stuck is %v", err, stuck.Data)
 	}
 }

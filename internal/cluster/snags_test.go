@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -18,11 +19,12 @@ func TestSnagSchedule(t *testing.T) {
 		return w.memory.snag(stuck)
 	}
 	var got []time.Duration
-	for range 11 {
+	for _, age := range []time.Duration{0, 0, 0, 0, 0, 5 * time.Minute, time.Hour, 2 * time.Hour, 24 * time.Hour} {
 		s := meet()
-		got = append(got, s.next.Sub(s.asked)/time.Second)
+		got = append(got, s.next.Sub(s.asked).Round(time.Second)/time.Second)
+		s.since = time.Now().Add(-age)
 	}
-	if diff := cmp.Diff([]time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}, got); diff != "" {
+	if diff := cmp.Diff([]time.Duration{1, 2, 4, 8, 10, 10, 10, 120, 240}, got); diff != "" {
 		t.Errorf("seconds (-want +got)\n%s", diff)
 	}
 	for _, tt := range []struct {
@@ -39,6 +41,18 @@ func TestSnagSchedule(t *testing.T) {
 		if soon := s.next.Sub(s.asked) == firstRetry; soon != tt.soon {
 			t.Errorf("after %s it is tried again in %v", tt.name, s.next.Sub(s.asked))
 		}
+	}
+	if s := meet(); s.next.Sub(s.asked) != firstRetry {
+		t.Errorf("what may have been mended is tried again in %v", s.next.Sub(s.asked))
+	}
+	for i := range 1000 {
+		w.memory.snags[core.ObjectID{Name: fmt.Sprint(i)}] = nil
+	}
+	for range 10 {
+		meet()
+	}
+	if s := meet(); s.next.Sub(s.asked) != 1001*retryGap {
+		t.Errorf("of 1001 snags one is tried again in %v", s.next.Sub(s.asked))
 	}
 	other := stuck
 	other.Fields = fields(func(m map[string]any) { m["data"] = map[string]any{"key": "other"} })

@@ -38,6 +38,7 @@ type Watched struct {
 	c       *Cluster
 	ctx     context.Context // of the watches
 	wake    chan struct{}
+	limit   time.Duration // see patience
 	running sync.WaitGroup
 	passing sync.Mutex // one Observe at a time
 
@@ -61,7 +62,7 @@ type Watched struct {
 // missed with it.
 func (c *Cluster) Watch(ctx context.Context, every time.Duration) *Watched {
 	w := &Watched{
-		c: c, ctx: ctx, wake: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		c: c, ctx: ctx, limit: passPatience, wake: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 		watches: map[watchKey]*watch{}, memory: newMemory(every), resting: map[core.ObjectID]bool{},
 	}
 	w.changed = sync.NewCond(&w.mu)
@@ -99,6 +100,7 @@ func (w *Watched) observe(ctx context.Context, r core.Rendering, toApply bool) (
 	p := newPass(w.c, r)
 	p.toApply = toApply
 	events := w.wish(p)
+	p.patience.limit, p.patience.late = w.limit, map[core.ObjectID]bool{}
 	p.known, p.expected, p.cached = map[core.ObjectID]core.Observed{}, map[core.ObjectID]map[string]any{}, map[core.ObjectID]bool{}
 	for _, step := range []func(context.Context, *pass) error{w.discover, w.follow, w.recall} {
 		if err := step(ctx, p); err != nil {

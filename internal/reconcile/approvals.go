@@ -15,9 +15,9 @@ type Approvals interface {
 	Grant(ctx context.Context, plan core.Plan) (core.Approval, *core.Warning)
 }
 
-// make compares, and lets go on what a person approved. Who only looks has no
+// compare makes a plan, and lets go on what a person approved. Who only looks has no
 // approvals: to them it stays held.
-func (r *Reconciler) make(ctx context.Context, rev core.Revision, seen core.Observation, opts diff.Options, approvals Approvals, rep *core.Report) core.Plan {
+func (r *Reconciler) compare(ctx context.Context, rev core.Revision, seen core.Observation, opts diff.Options, approvals Approvals, rep *core.Report) core.Plan {
 	plan := r.withCommand(diff.Make(rev, seen, opts))
 	if approvals == nil || !plan.Approvable() {
 		return plan

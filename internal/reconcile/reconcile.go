@@ -207,7 +207,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
-	plan := r.make(ctx, tree.Revision, seen, r.options(want, untrusted), v.approvals, rep)
+	plan := r.compare(ctx, tree.Revision, seen, r.options(want, untrusted), v.approvals, rep)
 	plan.Changes = v.drifts.Settled(plan.Changes)
 	v.drifts.Explain(plan.Changes)
 	if err := r.nameHits(ctx, plan.Changes); err != nil {
