@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -49,6 +50,28 @@ func Obeyed(cfg *config.Config) (*source.Source, []core.Problem, error) {
 
 // Source opens the infra repo that a configuration names, to look at it.
 func Source(cfg *config.Config) (*source.Source, []core.Problem, error) { return open(cfg, nil) }
+
+// Remembered is Source for those who want to know what is remembered of the
+// branch in the cluster, too. Where that cannot be reached, Look says so.
+func Remembered(cfg *config.Config) (*source.Source, []core.Problem, error) {
+	if cfg.StateNamespace == "" {
+		return open(cfg, nil)
+	}
+	live, err := connect(cfg)
+	if err != nil {
+		return open(cfg, unreachable{err})
+	}
+	return open(cfg, live.Documents(cfg.StateNamespace))
+}
+
+// unreachable are documents in a cluster that nobody knows.
+type unreachable struct{ why error }
+
+func (u unreachable) Load(context.Context, string) ([]byte, string, error) { return nil, "", u.why }
+func (u unreachable) Save(context.Context, string, []byte, string) (string, error) {
+	return "", u.why
+}
+func (u unreachable) String() string { return "ConfigMaps of an unknown cluster" }
 
 func open(cfg *config.Config, state trust.Documents) (*source.Source, []core.Problem, error) {
 	data, err := config.ReadFile(cfg.TrustFile)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -12,6 +13,50 @@ import (
 // from is empty, up to another may be obeyed. It remembers nothing.
 func (s *Source) Judge(ctx context.Context, from, to string) (core.Verdict, error) {
 	return s.withApprovals(ctx, nil, func() (core.Verdict, error) { return s.verifier.Verify(ctx, s.repo, from, to) })
+}
+
+// Look has all that is asked afterwards be answered from what is remembered of
+// the branch, in the folder and in the cluster, and writes nothing. It refuses
+// where the two differ; a cluster that cannot be asked is among the warnings.
+func (s *Source) Look(ctx context.Context) *core.Refusal {
+	refusal, err := s.accepted.Look(ctx)
+	if err != nil {
+		s.warnings = append(s.warnings, core.Warning{
+			Code:   trust.CodeState,
+			Commit: s.Accepted().Commit,
+			Found:  "what the cluster remembers of the branch is not known here: " + err.Error(),
+			Remedy: "run this where the cluster can be read; this is what the state folder alone says",
+		})
+	}
+	return refusal
+}
+
+// JudgeTip says whether the branch may be obeyed as it is: every commit from the
+// introduction on, and, from the last accepted revision on, by what is remembered
+// too. It remembers nothing itself.
+func (s *Source) JudgeTip(ctx context.Context, tip string) (core.Verdict, error) {
+	verdict, err := s.Judge(ctx, "", tip)
+	if err != nil || s.Accepted().Commit == "" {
+		return verdict, err
+	}
+	step, err := s.follow(ctx, tip)
+	if err != nil {
+		return core.Verdict{}, err
+	}
+	next := step.Verdict()
+	verdict.Override = next.Override
+	if next.Refusal == nil {
+		return verdict, nil
+	}
+	verdict.From, verdict.Refusal = next.From, next.Refusal
+	refused := map[string]*core.Refusal{}
+	for _, line := range next.Commits {
+		refused[line.Commit] = line.Refusal
+	}
+	for i, line := range verdict.Commits {
+		verdict.Commits[i].Refusal = cmp.Or(line.Refusal, refused[line.Commit])
+	}
+	return verdict, nil
 }
 
 // follow judges the tip of the branch that is followed. Where it may not be

@@ -1,7 +1,9 @@
 package source_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -84,8 +86,32 @@ func TestRefusedStaysRefused(t *testing.T) {
 		t.Errorf("the proposal is %s, want %s", p.Head, idea)
 	}
 
+	// look is what somebody hears who only asks about the tip, and by the policy alone.
+	look := func(what, want string) {
+		t.Helper()
+		s := open(plain)
+		if torn := s.Look(t.Context()); torn != nil {
+			t.Fatalf("%s: %s", what, torn)
+		}
+		at, err := s.Tip(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := s.JudgeTip(t.Context(), at)
+		check(what, &v, err, want)
+		if line := v.Commits[len(v.Commits)-1]; line.Commit != at || (line.Refusal != nil) != (want != "") {
+			t.Errorf("%s: the line of the tip is %+v", what, line)
+		}
+		v, err = s.Judge(t.Context(), "", at)
+		check(what+", by the policy alone", &v, err, "")
+	}
+	look("who asks about the tip", trust.CodeRefused)
 	if err := os.RemoveAll(filepath.Join(l.Dir, "state")); err != nil {
 		t.Fatal(err)
+	}
+	look("who asks without the folder", trust.CodeRefused)
+	if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("who asks wrote %s: %v", record, err)
 	}
 	s = open(plain)
 	rev, v, err := s.Advance(t.Context())
@@ -94,6 +120,7 @@ func TestRefusedStaysRefused(t *testing.T) {
 	}
 
 	override(t, l, good, tip)
+	look("who asks after the word of root", "")
 	rev, v, err = s.Advance(t.Context())
 	if check("by the word of root", v, err, ""); rev.Commit != tip {
 		t.Errorf("in force %s, want %s", rev.Commit, tip)

@@ -48,7 +48,7 @@ func (s *Store) settle(ctx context.Context, file record, cluster *State, check f
 		return restored(file.State, s.cluster), nil, s.save(ctx, file.State, "")
 	case file.same(*cluster):
 		return nil, nil, nil
-	case file.Intent != nil && file.Intent.same(*cluster), file.precedes(*cluster):
+	case file.goesOn(*cluster):
 		return nil, nil, s.take(*cluster)
 	case file.Commit != "":
 		return nil, s.disagreement(file.State, *cluster), nil
@@ -58,6 +58,39 @@ func (s *Store) settle(ctx context.Context, file record, cluster *State, check f
 		return nil, s.unbelieved(*cluster, refusal), err
 	}
 	return taken(*cluster, s.path), nil, s.take(*cluster)
+}
+
+// Look has Accepted return what Agree would settle on, and writes nothing; nor can
+// the Store be written after it. What only the cluster knows is taken unchecked:
+// who only looks obeys nothing.
+func (s *Store) Look(ctx context.Context) (*core.Refusal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.agreed {
+		return nil, nil
+	}
+	file, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch s.state = file.State; {
+	case cluster == nil || file.same(*cluster):
+		return nil, nil
+	case file.Commit == "" || file.goesOn(*cluster):
+		s.state = *cluster
+		return nil, nil
+	}
+	return s.disagreement(file.State, *cluster), nil
+}
+
+// goesOn reports whether the cluster has what a crash kept from the file, or what
+// was noted later on the same revision.
+func (r record) goesOn(cluster State) bool {
+	return r.Intent != nil && r.Intent.same(cluster) || r.precedes(cluster)
 }
 
 // take makes the cluster's State that of the file.

@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,31 @@ func (p *pair) start(docs Documents, check *core.Refusal) (s *Store, warned bool
 	}
 	warning, refusal, err := s.Agree(p.Context(), func(context.Context, State) (*core.Refusal, error) { return check, nil })
 	return s, warning != nil, refusal, err
+}
+
+// look returns what a command sees that writes nothing, and sees that it writes
+// nothing.
+func (p *pair) look() (State, *core.Refusal) {
+	p.Helper()
+	s, err := OpenStore(p.path, binding, p.docs)
+	p.must(err)
+	all := func() string {
+		file, _ := os.ReadFile(p.path) // there may be none
+		data, version, err := p.docs.Load(p.Context(), document)
+		p.must(err)
+		return fmt.Sprintf("%s %s %s", file, data, version)
+	}
+	before := all()
+	torn, err := s.Look(p.Context())
+	p.must(err)
+	seen, _ := s.Accepted()
+	if err := s.Note(p.Context(), func(s State) State { s.Serial++; return s }); err == nil {
+		p.Error("who only looks may write")
+	}
+	if after := all(); after != before {
+		p.Errorf("who only looks wrote %s in place of %s", after, before)
+	}
+	return seen, torn
 }
 
 func (p *pair) must(err error) {
@@ -205,9 +231,13 @@ func TestAgree(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPair(t)
 			tt.before(p)
+			seen, torn := p.look()
 			s, warned, refusal, err := p.start(p.docs, tt.check)
 			p.must(err)
 			if tt.code != "" {
+				if tt.check == nil && (torn == nil || torn.Code != tt.code) {
+					t.Errorf("who only looks: got %+v, want %s", torn, tt.code)
+				}
 				if refusal == nil || refusal.Code != tt.code {
 					t.Fatalf("got %+v, want %s", refusal, tt.code)
 				}
@@ -222,6 +252,9 @@ func TestAgree(t *testing.T) {
 				return
 			}
 			got, _ := s.Accepted()
+			if torn != nil || !cmp.Equal(seen, got) {
+				t.Errorf("who only looks sees %+v, refused %+v; in force is %+v", seen, torn, got)
+			}
 			if refusal != nil || got.Commit != tt.want || warned != tt.warned {
 				t.Fatalf("in force %q, warned %t, refused %+v; want %q, %t", got.Commit, warned, refusal, tt.want, tt.warned)
 			}
