@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/daemon"
 	"prumo.dev/prumo/internal/report"
@@ -32,7 +33,7 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 		if err != nil {
 			return err
 		}
-		tree, src, err := t.agreed(cmd, args)
+		tree, src, err := t.agreed(cmd, args, cfg)
 		if err != nil {
 			return err
 		}
@@ -51,11 +52,7 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 
 // agreed returns the directory, or the last accepted revision of the repo; where
 // none was accepted yet, the branch's tip if it may be obeyed.
-func (t *target) agreed(cmd *cobra.Command, args []string) (core.Tree, *source.Source, error) {
-	cfg, err := t.load(cmd)
-	if err != nil {
-		return core.Tree{}, nil, err
-	}
+func (t *target) agreed(cmd *cobra.Command, args []string, cfg *config.Config) (core.Tree, *source.Source, error) {
 	if t.fromRepo() {
 		src, err := t.source(cmd, cfg)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/daemon"
 	"prumo.dev/prumo/internal/reconcile"
@@ -43,7 +44,7 @@ Exit code 0: nothing to do. 2: changes. 1: an error, a refusal, or problems.`,
 			return err
 		}
 		if *pr != 0 {
-			return t.planPull(cmd, *pr)
+			return t.planPull(cmd, cfg, *pr)
 		}
 		tree, src, err := t.tree(cmd, args, cfg)
 		if err != nil {
@@ -113,11 +114,7 @@ func planText(cmd *cobra.Command, rep core.Report) error {
 }
 
 // planPull plans one pull request and prints what its comment says.
-func (t *target) planPull(cmd *cobra.Command, number int) error {
-	cfg, err := t.load(cmd)
-	if err != nil {
-		return err
-	}
+func (t *target) planPull(cmd *cobra.Command, cfg *config.Config, number int) error {
 	if cfg.Forge == nil {
 		return errors.New("--pr needs --config with a `forge` section")
 	}
