@@ -61,6 +61,17 @@ func TestSnagSchedule(t *testing.T) {
 	}
 }
 
+// TestManyHang: a pass that has waited in vain for many asks about nothing more.
+func TestManyHang(t *testing.T) {
+	p := newPass(nil, core.Rendering{}) // no cluster: it would not survive a question
+	p.patience.limit = time.Second
+	p.patience.hung.Store(maxHung)
+	o := core.Observed{Object: core.Object{Fields: fields()}}
+	if err := p.askInTime(t.Context(), &o); err != nil || !isSnag(o) {
+		t.Errorf("%v, %+v; want it to be asked about beside the passes", err, o)
+	}
+}
+
 func TestSnagHolds(t *testing.T) {
 	live := fields(applied("here", "ConfigMap/ns/a", core.OriginCreated)...)
 	edited := fields(applied("here", "ConfigMap/ns/a", core.OriginAdopted)...)
