@@ -53,32 +53,35 @@ func (b *bot) run(when time.Time, dir, command string) {
 	}
 }
 
-// askHeartbeat has a trust file ask for heartbeats by a key.
-func askHeartbeat(t *testing.T, l *lab.Lab, plain []byte, key *gitrepo.Key, onStale string) {
+// heartbeats is a lab, the key of a bot, and what has the trust file ask for
+// heartbeats by that key.
+func heartbeats(t *testing.T) (l *lab.Lab, key *gitrepo.Key, ask func(onStale string)) {
 	t.Helper()
-	text := fmt.Sprintf("%srepo: {id: lab, ref: refs/heads/main}\nfreshness: {heartbeatTag: refs/tags/prumo-heartbeat, maxAge: 1h, onStale: %s, signers: {heart: {keys: [{ssh: %q}]}}}\n",
-		plain, onStale, key.Public())
-	if err := os.WriteFile(l.Trust, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestHeartbeat renews a heartbeat by the command that the refusal prints, and
-// has a remote show an old one again.
-func TestHeartbeat(t *testing.T) {
 	l, err := lab.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := gitrepo.NewKey("heart@lab.example")
-	if err != nil {
+	if key, err = gitrepo.NewKey("heart@lab.example"); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := os.ReadFile(l.Trust)
 	if err != nil {
 		t.Fatal(err)
 	}
-	freshness := func(onStale string) { askHeartbeat(t, l, plain, key, onStale) }
+	return l, key, func(onStale string) {
+		t.Helper()
+		text := fmt.Sprintf("%srepo: {id: lab, ref: refs/heads/main}\nfreshness: {heartbeatTag: refs/tags/prumo-heartbeat, maxAge: 1h, onStale: %s, signers: {heart: {keys: [{ssh: %q}]}}}\n",
+			plain, onStale, key.Public())
+		if err := os.WriteFile(l.Trust, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestHeartbeat renews a heartbeat by the command that the refusal prints, and
+// has a remote show an old one again.
+func TestHeartbeat(t *testing.T) {
+	l, key, freshness := heartbeats(t)
 	freshness("freeze")
 	s := open(t, l)
 	advance := func(want, code string) string {
@@ -131,19 +134,8 @@ func TestHeartbeat(t *testing.T) {
 // TestTwoTips: two instances are shown two tips of the same branch, both well
 // signed. The bot sees one of them, and the instance that has the other hears of it.
 func TestTwoTips(t *testing.T) {
-	l, err := lab.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := gitrepo.NewKey("heart@lab.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := os.ReadFile(l.Trust)
-	if err != nil {
-		t.Fatal(err)
-	}
-	askHeartbeat(t, l, plain, key, "freeze")
+	l, key, freshness := heartbeats(t)
+	freshness("freeze")
 	b := newBot(t, l, key)
 	beat := func(commit string, when time.Time) {
 		t.Helper()

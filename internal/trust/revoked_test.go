@@ -32,18 +32,23 @@ func TestRevokedSince(t *testing.T) {
 		{"a payload", "{payloads: [" + w.payload(two) + "]}", []core.CommitVerdict{line(two, "cai")}},
 	} {
 		w.revoke = tt.revoke
-		warning, err := w.verifier().RevokedSince(t.Context(), h, three)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []core.CommitVerdict
-		if warning != nil {
-			got = warning.Commits
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := cmp.Diff(tt.want, revokedSince(t, w.verifier(), h, three)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+}
+
+// revokedSince returns the commits that a history is warned of.
+func revokedSince(t *testing.T, v *Verifier, h History, tip string) []core.CommitVerdict {
+	t.Helper()
+	warning, err := v.RevokedSince(t.Context(), h, tip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warning == nil {
+		return nil
+	}
+	return warning.Commits
 }
 
 // TestRevokedSinceTooLong: a history that is too long to look through is told,
@@ -112,15 +117,7 @@ func TestRevokedApprovals(t *testing.T) {
 		if diff := cmp.Diff(tt.match, names); diff != "" {
 			t.Errorf("%s: tags to fetch (-want +got):\n%s", tt.name, diff)
 		}
-		warning, err := v.RevokedSince(t.Context(), h, four)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []core.CommitVerdict
-		if warning != nil {
-			got = warning.Commits
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := cmp.Diff(tt.want, revokedSince(t, v, h, four)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
