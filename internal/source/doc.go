@@ -4,7 +4,7 @@
 // It joins git (what is there) with trust (may it be obeyed) and remembers two
 // revisions across restarts: the last accepted one, from which history only goes
 // forward, and the last one that was applied whole, which tells drift from
-// change.
+// change. Advance and SetApplied alone write that; all else is for those who ask.
 //
 // Charter: knows git and trust. Must not import go-git itself, CUE or Kubernetes.
 package source

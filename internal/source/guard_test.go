@@ -187,6 +187,39 @@ func TestTwoTips(t *testing.T) {
 	advance(two, fork, trust.CodeStale)
 }
 
+// TestTwoTipsByHand: who reaches the branch by another way than the daemon, and its
+// record in the cluster too, is told that they were shown two tips.
+func TestTwoTipsByHand(t *testing.T) {
+	l, err := lab.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, good := documents(t), l.Repo.Head()
+	commit(t, l, "flo", "tools/mlflow.yaml")
+	s := open(t, l, func(o *source.Options) { o.Cluster = docs })
+	if _, refused, err := s.Advance(t.Context()); refused != nil || err != nil {
+		t.Fatalf("%+v, %v", refused, err)
+	}
+	if err := errors.Join(l.Repo.Reset(good), l.Repo.Remove("tools/label-studio.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Commit("flo", "another tip"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Repo.PushForce(l.Origin); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, l, func(o *source.Options) { o.Dir, o.Cluster = t.TempDir(), docs })
+	torn := s.Look(t.Context())
+	tip, err := s.Tip(t.Context())
+	if torn != nil || err != nil {
+		t.Fatalf("%+v, %v", torn, err)
+	}
+	if v, err := s.JudgeTip(t.Context(), tip); err != nil || v.Refusal == nil || v.Refusal.Code != trust.CodeRewritten {
+		t.Errorf("got %+v, %v; want %s", v.Refusal, err, trust.CodeRewritten)
+	}
+}
+
 // TestClockSetBack: nothing new is obeyed by a clock that was ahead before.
 func TestClockSetBack(t *testing.T) {
 	l, err := lab.New(t.TempDir())

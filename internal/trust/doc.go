@@ -15,6 +15,9 @@
 // whose text binds them to repo, ref, base, commit and tree (see ApprovalBody).
 // People are counted, never keys.
 //
+// A policy can ask that what lands in the branch names it in its signed message,
+// so that no other branch is served in its place: see trunk.
+//
 // A Store keeps the last accepted revision, on disk and in the cluster, so that
 // history only grows. Only the
 // root principals together can have the branch leave it: see Override.
