@@ -44,7 +44,10 @@ func (p *pass) applied(i int) *seen {
 		return nil
 	}
 	c := p.changes[i]
-	object := core.Object{ID: c.ID, Spec: c.Spec, Fields: c.Manifest, Ready: p.transition.is[c.ID].Ready}
+	object := core.Object{ID: c.ID, Spec: c.Spec, Fields: c.Manifest}
+	if is := p.transition.is[c.ID]; is != nil {
+		object.Ready = is.Ready
+	}
 	return &seen{change: i, object: object, live: p.after[i]}
 }
 

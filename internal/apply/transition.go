@@ -11,14 +11,14 @@ import (
 type transition struct {
 	refs          map[core.SpecID][]core.SpecID // in either
 	before, after map[core.SpecID]bool          // the specs of each
-	was, is       map[core.ObjectID]core.Object
+	was, is       map[core.ObjectID]*core.Object
 }
 
 func newTransition(before, after core.Rendering) *transition {
 	s := &transition{
 		refs:   refsOf(before, after),
 		before: map[core.SpecID]bool{}, after: map[core.SpecID]bool{},
-		was: map[core.ObjectID]core.Object{}, is: map[core.ObjectID]core.Object{},
+		was: byID(before.Objects), is: byID(after.Objects),
 	}
 	for _, spec := range before.Specs {
 		s.before[spec.ID] = true
@@ -26,13 +26,15 @@ func newTransition(before, after core.Rendering) *transition {
 	for _, spec := range after.Specs {
 		s.after[spec.ID] = true
 	}
-	for _, o := range before.Objects {
-		s.was[o.ID] = o
-	}
-	for _, o := range after.Objects {
-		s.is[o.ID] = o
-	}
 	return s
+}
+
+func byID(objects []core.Object) map[core.ObjectID]*core.Object {
+	m := make(map[core.ObjectID]*core.Object, len(objects))
+	for i := range objects {
+		m[objects[i].ID] = &objects[i]
+	}
+	return m
 }
 
 // mayNeed reports whether an object that is not as it should be may still need one
@@ -55,8 +57,8 @@ func (s *transition) mayNeed(o core.Object, going core.Change) bool {
 
 // isAsked reports whether an object is wanted anew, or in another way than before.
 func (s *transition) isAsked(id core.ObjectID) bool {
-	was, ok := s.was[id]
-	return !ok || !reflect.DeepEqual(was.Fields, s.is[id].Fields)
+	was, is := s.was[id], s.is[id]
+	return was == nil || is == nil || !reflect.DeepEqual(was.Fields, is.Fields)
 }
 
 func isNamespaceOf(id, inner core.ObjectID) bool {

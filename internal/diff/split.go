@@ -19,7 +19,7 @@ import (
 func Split(plan core.Plan, before, after core.Rendering, owed []string) (caused, drift core.Plan) {
 	caused, drift = plan, plan
 	caused.Changes, drift.Changes = []core.Change{}, []core.Change{}
-	was, is := newRendered(before), newRendered(after)
+	was, is := newRendered(before, plan), newRendered(after, plan)
 	for _, c := range plan.Changes {
 		byCommit, byOthers := splitChange(c, was.lookup(c), is.lookup(c))
 		if byOthers != nil && c.Class == core.DriftOrphan && slices.Contains(owed, c.ID.String()) {
@@ -36,16 +36,25 @@ func Split(plan core.Plan, before, after core.Rendering, owed []string) (caused,
 	return caused, drift
 }
 
-// rendered finds the objects of a rendering.
+// rendered finds the objects of a rendering that a plan is about.
 type rendered struct {
 	objects, expects map[core.ObjectID]core.Object
 }
 
-func newRendered(r core.Rendering) rendered {
+func newRendered(r core.Rendering, plan core.Plan) rendered {
+	changed := make(map[core.ObjectID]bool, len(plan.Changes))
+	for _, c := range plan.Changes {
+		changed[c.ID] = true
+	}
 	index := func(objects []core.Object) map[core.ObjectID]core.Object {
-		m := make(map[core.ObjectID]core.Object, len(objects))
-		for _, o := range objects {
-			m[o.ID] = o
+		m := map[core.ObjectID]core.Object{}
+		if len(changed) == 0 {
+			return m
+		}
+		for i := range objects {
+			if changed[objects[i].ID] {
+				m[objects[i].ID] = objects[i]
+			}
 		}
 		return m
 	}

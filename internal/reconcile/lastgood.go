@@ -106,6 +106,9 @@ func (r *Reconciler) renderCommit(ctx context.Context, commit string) (core.Rend
 // render.
 func (r *Reconciler) keptSpecs(good, want core.Rendering) core.Kept {
 	kept := make(core.Kept)
+	if len(good.Problems) == 0 {
+		return kept // want is good
+	}
 	renders := rendered(good)
 	for spec := range rendered(want) {
 		if !renders[spec] {
@@ -142,9 +145,11 @@ func (a lastGood) forRestart() core.Applied {
 
 // rendered are the specs that render to something.
 func rendered(r core.Rendering) map[core.SpecID]bool {
-	specs := make(map[core.SpecID]bool)
-	for _, o := range slices.Concat(r.Objects, r.Expects) {
-		specs[o.Spec] = true
+	specs := make(map[core.SpecID]bool, len(r.Specs))
+	for _, objects := range [][]core.Object{r.Objects, r.Expects} {
+		for i := range objects {
+			specs[objects[i].Spec] = true
+		}
 	}
 	return specs
 }

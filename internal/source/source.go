@@ -33,6 +33,7 @@ type Source struct {
 	beat     trust.Beat     // that the last Tip was shown
 	warnings []core.Warning // of the last Advance
 	revoked  revoked
+	tree     core.Tree // that was asked for last
 }
 
 // Open opens or creates the state folder.
@@ -178,7 +179,16 @@ func (s *Source) found(id string, verdict core.Verdict, err error) (core.Revisio
 }
 
 // Tree implements reconcile.Source.
-func (s *Source) Tree(rev core.Revision) (core.Tree, error) { return s.repo.Tree(rev) }
+func (s *Source) Tree(rev core.Revision) (core.Tree, error) {
+	if s.tree.FS != nil && s.tree.Revision == rev {
+		return s.tree, nil // pass after pass: to list thousands of files is most of what an idle one costs
+	}
+	tree, err := s.repo.Tree(rev)
+	if err == nil {
+		s.tree = tree
+	}
+	return tree, err
+}
 
 // fetchTimeout bounds one fetch: a remote that trickles must not stop the loop.
 const fetchTimeout = 5 * time.Minute
