@@ -36,15 +36,11 @@ import (
 	"prumo.dev/prumo/test/lab"
 )
 
-// TestMain is also the child that renders pull requests: the daemon starts its
+// TestMain is also the child that evaluates: the daemon starts its
 // own program again, which here is the test.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
-		renderer, err := render.New(render.Options{})
-		if err != nil {
-			panic(err)
-		}
-		os.Exit(sandbox.Serve(context.Background(), renderer.Render))
+		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
 	}
 	clustertest.Main(m)
 }

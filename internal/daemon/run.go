@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -23,7 +22,7 @@ import (
 
 // Run runs the daemon until ctx ends. Problems are mistakes in the trust file.
 func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Problem, error) {
-	collectOften()
+	collectOften(ctx)
 	unlock, err := Lock(cfg.StateDir)
 	if err != nil {
 		return nil, err
@@ -42,7 +41,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	var watched *cluster.Watched
 	// A pass may go on for a while after ctx ends, and then still needs its view.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Log: log, Gate: true, View: func(c *cluster.Cluster) reconcile.Cluster {
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Log: log, Gate: true, Render: bounded(obeyedFile, obeyedTree), View: func(c *cluster.Cluster) reconcile.Cluster {
 		watched = c.Watch(watching, time.Duration(cfg.Verify))
 		return watched
 	}})
@@ -77,15 +76,6 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 		loop.After = func(ctx context.Context) { planPulls(ctx, pulls, alive, log) }
 	}
 	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), shown), loop, log)
-}
-
-// collectOften keeps memory near what is held, unless the environment says how much
-// may lie around: a daemon idles nearly always, and thousands of rendered objects
-// that live for days need not lie there twice.
-func collectOften() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40)
-	}
 }
 
 // both serves and loops; when serving fails, the loop is told to stop.

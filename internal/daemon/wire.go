@@ -16,7 +16,6 @@ import (
 	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/reconcile"
 	"prumo.dev/prumo/internal/render"
-	"prumo.dev/prumo/internal/sandbox"
 	"prumo.dev/prumo/internal/source"
 	"prumo.dev/prumo/internal/trust"
 )
@@ -28,6 +27,9 @@ type Options struct {
 	Wait     time.Duration      // how long apply waits for readiness
 	Gate     bool               // what depends on a spec waits until that is ready; always with Wait
 	Reporter reconcile.Reporter // told of each pass; nil: nobody
+
+	// Render is how trees are rendered; zero: in this process, for as long as it takes.
+	Render render.Options
 
 	// View is how passes see the cluster; nil: each asks about everything.
 	View func(*cluster.Cluster) reconcile.Cluster
@@ -127,7 +129,7 @@ func auth(a config.Auth) (git.Auth, error) {
 // Reconciler connects to the cluster and joins the parts of a pass. src may be
 // nil where only given trees are planned.
 func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconcile.Reconciler, error) {
-	renderer, err := render.New(render.Options{})
+	renderer, err := render.New(opts.Render)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +231,7 @@ func Pulls(cfg *config.Config, src *source.Source, rec *reconcile.Reconciler) (*
 		Forge:      client,
 		Status:     cfg.Forge.Status,
 		Source:     src,
-		Untrusted:  &sandbox.Renderer{},
+		Untrusted:  proposals{},
 		Reconciler: rec,
 		Ref:        cfg.Repo.Ref,
 	}, nil

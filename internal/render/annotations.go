@@ -17,7 +17,7 @@ var annotations = strings.Join([]string{core.AnnotationDrift, core.AnnotationCon
 
 // readAnnotations reads how the objects of the spec are to be kept.
 func (u *unit) readAnnotations(doc *document) {
-	u.spec.Drift = core.DriftCorrect
+	u.Spec.Drift = core.DriftCorrect
 	st, _ := member(doc.expr.(*ast.StructLit), "metadata").(*ast.StructLit)
 	ann, ok := member(st, "annotations").(*ast.StructLit)
 	if !ok {
@@ -42,26 +42,26 @@ func (u *unit) readAnnotation(path []string, name, value string) {
 	case core.AnnotationDrift:
 		switch mode := core.DriftMode(value); mode {
 		case core.DriftCorrect, core.DriftReport, core.DriftIgnore:
-			u.spec.Drift = mode
+			u.Spec.Drift = mode
 		default:
-			u.blame(u.places.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
+			u.blame(u.Places.at(path), "%s: %q; want one of correct, report, ignore", shown(path), value)
 		}
 	case core.AnnotationConflicts:
-		if u.spec.TakeConflicts = value == "take"; !u.spec.TakeConflicts {
-			u.blame(u.places.at(path), "%s: %q; want take, or leave it out", shown(path), value)
+		if u.Spec.TakeConflicts = value == "take"; !u.Spec.TakeConflicts {
+			u.blame(u.Places.at(path), "%s: %q; want take, or leave it out", shown(path), value)
 		}
 	case core.AnnotationIgnore, core.AnnotationForce:
 		rules, err := objpath.ParseRules(value)
 		if err != nil {
-			u.blame(u.places.at(path), "%s: %v", shown(path), err)
+			u.blame(u.Places.at(path), "%s: %v", shown(path), err)
 		}
 		if name == core.AnnotationIgnore {
-			u.ignore = rules
+			u.Ignore = rules
 		} else {
-			u.force = rules
+			u.Force = rules
 		}
 	default:
-		u.blame(u.places.label(path), "%s: unknown annotation; want one of %s", shown(path), annotations)
+		u.blame(u.Places.label(path), "%s: unknown annotation; want one of %s", shown(path), annotations)
 	}
 }
 
@@ -72,7 +72,7 @@ func (u *unit) share(v cue.Value, objects []core.Object, blame func(core.Pos, st
 	if err != nil {
 		return err
 	}
-	ignore := slices.Clone(u.ignore)
+	ignore := slices.Clone(u.Ignore)
 	list, _ := data.([]any)
 	for _, text := range list {
 		rules, err := objpath.ParseRules(fmt.Sprint(text))
@@ -83,10 +83,10 @@ func (u *unit) share(v cue.Value, objects []core.Object, blame func(core.Pos, st
 	}
 	for i := range objects {
 		objects[i].Ignore = pathsFor(objects[i].ID, ignore)
-		objects[i].Force = pathsFor(objects[i].ID, u.force)
+		objects[i].Force = pathsFor(objects[i].ID, u.Force)
 	}
-	u.checkRules(core.AnnotationIgnore, u.ignore, objects, blame)
-	u.checkRules(core.AnnotationForce, u.force, objects, blame)
+	u.checkRules(core.AnnotationIgnore, u.Ignore, objects, blame)
+	u.checkRules(core.AnnotationForce, u.Force, objects, blame)
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (u *unit) checkRules(annotation string, rules []objpath.Rule, objects []cor
 	for _, r := range rules {
 		known := slices.ContainsFunc(objects, func(o core.Object) bool { return r.Applies(o.ID.Group, o.ID.Kind) })
 		if !known {
-			blame(u.places.at(path), "%s: %s renders no %s; %s", shown(path), u.spec.ID, r.Kind, choose(r.Kind, kinds))
+			blame(u.Places.at(path), "%s: %s renders no %s; %s", shown(path), u.Spec.ID, r.Kind, choose(r.Kind, kinds))
 		}
 	}
 }

@@ -3,8 +3,6 @@ package render
 import (
 	"context"
 
-	"cuelang.org/go/cue"
-
 	"prumo.dev/prumo/internal/core"
 )
 
@@ -22,11 +20,11 @@ func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
 			key, ready := g.depsKey(n)
 			switch {
 			case !ready: // block will tell it
-			case n.outcome != nil && (n.in == nil || n.outcomeKey == key):
+			case n.Outcome != nil && (n.In == nil || n.outcomeKey == key) && !n.Outcome.retry.due():
 				n.settle()
 			default:
 				r.evaluate.completions++
-				if !yield(task{func(sh *shared) { n.complete(sh, g, key) }, n.spec.Pos, func(p core.Problem) { n.fail(p, key) }}) {
+				if !yield(n.completion(g, key)) {
 					return
 				}
 			}
@@ -34,24 +32,31 @@ func (r *Renderer) complete(ctx context.Context, c *crew, g *graph) error {
 	})
 }
 
-// complete renders one spec.
-func (n *node) complete(sh *shared, g *graph, key [32]byte) {
-	// Both at once, because each filling evaluates the whole kind.
-	v := sh.kinds[n.spec.ID.Kind].schema.FillPath(cue.MakePath(), map[string]any{"in": n.in.value(), "deps": g.deps(n)})
-	n.outcome, n.outcomeKey = n.render(v), key
-	n.settle()
-}
-
-// fail says why the spec could not be rendered.
-func (n *node) fail(p core.Problem, key [32]byte) {
-	p.Spec = n.spec.ID
-	n.outcome, n.outcomeKey = &outcome{problems: []core.Problem{p}}, key
-	n.settle()
+// completion is the task to render one spec.
+func (n *node) completion(g *graph, key [32]byte) task {
+	settle := func(out *outcome) {
+		n.Outcome, n.outcomeKey = out, key
+		n.settle()
+	}
+	return task{
+		pos: n.Spec.Pos,
+		do: func(ctx context.Context, e evaluator) error {
+			out, err := e.complete(ctx, n.unit, g.deps(n))
+			if err == nil {
+				settle(out)
+			}
+			return err
+		},
+		fail: func(p core.Problem) {
+			p.Spec = n.Spec.ID
+			settle(&outcome{Problems: []core.Problem{p}, retry: retryLater()})
+		},
+	}
 }
 
 func (n *node) settle() {
-	n.out = n.outcome
-	n.problems = append(n.problems, n.out.problems...)
+	n.out = n.Outcome
+	n.problems = append(n.problems, n.out.Problems...)
 	n.bad = len(n.problems) > 0
 }
 
@@ -59,24 +64,21 @@ func (n *node) settle() {
 // one of these has none.
 func (g *graph) depsKey(n *node) (key [32]byte, ready bool) {
 	h := newHash("deps", nil)
-	for _, rf := range n.refs {
-		to := g.byID[rf.to]
-		if to == nil || len(to.facts) == 0 {
+	for _, rf := range n.Refs {
+		to := g.byID[rf.To]
+		if to == nil || len(to.Facts) == 0 {
 			return key, false
 		}
-		h.add(rf.to.String(), to.factsHash[:])
+		h.add(rf.To.String(), to.FactsHash[:])
 	}
 	return h.sum(), true
 }
 
-// deps are the facts of all that a spec needs, by kind and name.
-func (g *graph) deps(n *node) map[string]map[string]any {
-	deps := map[string]map[string]any{}
-	for _, rf := range n.refs {
-		if deps[rf.to.Kind] == nil {
-			deps[rf.to.Kind] = map[string]any{}
-		}
-		deps[rf.to.Kind][rf.to.Name] = g.byID[rf.to].facts.value()
+// deps are the facts of all that a spec needs.
+func (g *graph) deps(n *node) []dep {
+	var deps []dep
+	for _, id := range n.Spec.Refs {
+		deps = append(deps, dep{id, g.byID[id].Facts})
 	}
 	return deps
 }

@@ -17,7 +17,7 @@ import (
 // the value in its file, schema what it should fit, for messages.
 func documentOf(v cue.Value, file string, at []string, schema cue.Value) (*document, []core.Problem) {
 	if err := v.Validate(); err != nil {
-		d := &document{file: file, places: places{pos: userPos(v, file)}}
+		d := &document{file: file, places: places{Pos: userPos(v, file)}}
 		indexValue(d, v, nil)
 		return d, explain(err, schema, d, at)
 	}

@@ -11,11 +11,11 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// A task evaluates something with the kinds of the worker that runs it.
+// A task is for any evaluator of a crew.
 type task struct {
-	do   func(*shared)
+	do   func(context.Context, evaluator) error
 	pos  core.Pos           // of what is evaluated
-	fail func(core.Problem) // is told what became of do, if that panics
+	fail func(core.Problem) // is told if that has a failure
 }
 
 const (
@@ -27,12 +27,25 @@ const (
 	maxWorkers = 4
 )
 
-// A crew evaluates for one rendering. Values that pass through an import race when
-// goroutines share them (cuelang.org/go v0.17.1), so every worker has kinds that it
-// loaded itself. The first has those of the renderer; others come when there is
-// much to do, and are gone after the rendering.
+// A crew evaluates for one rendering. Workers come when there is something to do,
+// and others when it is much.
 type crew struct {
-	workers [maxWorkers]*shared
+	staff   staff
+	basis   *basis
+	workers [maxWorkers]evaluator
+}
+
+// begin loads the basis, and returns the path of the repo's module or what is wrong.
+func (c *crew) begin(ctx context.Context) (path string, problems []core.Problem, err error) {
+	c.workers[0], path, problems, err = c.staff.hire(ctx, c.basis)
+	if f, ok := errors.AsType[*failure](err); ok {
+		pos := core.Pos{File: siteFile, Line: 1}
+		if len(c.basis.Kinds) > 0 {
+			pos = core.Pos{File: kindsDir}
+		}
+		return "", []core.Problem{problem(pos, "%v", f)}, nil
+	}
+	return path, problems, err
 }
 
 // do runs tasks, in no order, and waits for them. It is up to tasks to end when
@@ -41,18 +54,15 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 	queue := make(chan task, maxWorkers)
 	var wg sync.WaitGroup
 	var errs [maxWorkers]error
-	origin := c.workers[0] // the first worker may get others
-	begin := func(i int) {
-		wg.Go(func() { errs[i] = c.work(i, origin, queue) })
-	}
-	begin(0)
-	begun, n := 1, 0
+	begun, n := 0, 0
 	for t := range tasks {
-		queue <- t
-		if n++; n%muchWork == 0 && begun < min(maxWorkers, runtime.GOMAXPROCS(0)) {
-			begin(begun)
+		if n%muchWork == 0 && begun < min(maxWorkers, runtime.GOMAXPROCS(0)) {
+			i := begun
+			wg.Go(func() { errs[i] = c.work(ctx, i, queue) })
 			begun++
 		}
+		queue <- t
+		n++
 	}
 	close(queue)
 	wg.Wait()
@@ -61,35 +71,50 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 
 // work is what one worker does. Who sends tasks is never left waiting. No other
 // goroutine looks at what c has for this worker.
-func (c *crew) work(i int, origin *shared, queue <-chan task) error {
+func (c *crew) work(ctx context.Context, i int, queue <-chan task) error {
 	defer func() {
 		for range queue {
 		}
 	}()
-	if c.workers[i] == nil {
-		if err := c.reload(i, origin); err != nil {
+	for t := range queue {
+		if err := c.replace(ctx, i); err != nil {
 			return err
 		}
-	}
-	for t := range queue {
-		cause := survive(func() { t.do(c.workers[i]) })
-		if cause == nil {
+		err := t.do(ctx, c.workers[i])
+		if err == nil {
 			continue
 		}
-		t.fail(panicked(t.pos, cause))
-		if err := c.reload(i, origin); err != nil { // what CUE left half done is not used again
+		c.workers[i] = nil
+		f, ok := errors.AsType[*failure](err)
+		if !ok {
 			return err
 		}
+		t.fail(problem(t.pos, "%v", f))
 	}
 	return nil
 }
 
-// reload gives a worker kinds that nobody has used yet.
-func (c *crew) reload(i int, origin *shared) error {
-	twin, err := origin.twin()
+// replace hires a worker where there is none.
+func (c *crew) replace(ctx context.Context, i int) error {
+	if c.workers[i] != nil {
+		return nil
+	}
+	e, _, problems, err := c.staff.hire(ctx, c.basis)
+	if err == nil && len(problems) > 0 {
+		err = errors.New(problems[0].String())
+	}
 	if err != nil {
 		return fmt.Errorf("load the kinds once more: %w", err)
 	}
-	c.workers[i] = twin
+	c.workers[i] = e
 	return nil
+}
+
+// end lets all go.
+func (c *crew) end() {
+	for _, e := range c.workers {
+		if e != nil {
+			c.staff.release(e)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -40,33 +41,34 @@ func TestCrewKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh, problems := r.loadShared(repo)
-	if sh == nil {
+	b, problems := readBasis(repo)
+	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	var mu sync.Mutex
-	var seen []*shared
+	var seen []evaluator
 	two := make(chan struct{})
 	meet := func(i int) task {
-		return task{do: func(sh *shared) {
+		return task{do: func(_ context.Context, e evaluator) error {
 			mu.Lock()
-			if len(seen) == 0 || len(seen) == 1 && seen[0] != sh {
-				if seen = append(seen, sh); len(seen) == 2 {
+			if len(seen) == 0 || len(seen) == 1 && seen[0] != e {
+				if seen = append(seen, e); len(seen) == 2 {
 					close(two)
 				}
 			}
 			mu.Unlock()
 			if i < muchWork {
-				return
+				return nil
 			}
 			select {
 			case <-two:
 			case <-time.After(time.Minute):
 				t.Error("no second worker")
 			}
+			return nil
 		}}
 	}
-	c := &crew{workers: [maxWorkers]*shared{sh}}
+	c := &crew{staff: r.staff, basis: b}
 	if err := c.do(t.Context(), func(yield func(task) bool) {
 		for i := range muchWork + 2 {
 			yield(meet(i))
@@ -74,7 +76,10 @@ func TestCrewKinds(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if len(seen) != 2 || seen[0].loader == seen[1].loader || seen[0].kinds["Box"] == seen[1].kinds["Box"] {
-		t.Errorf("workers %v, want two with kinds of their own", seen)
+	if len(seen) != 2 {
+		t.Fatalf("workers %v, want two", seen)
+	}
+	if one, two := seen[0].(*shared), seen[1].(*shared); one.loader == two.loader || one.kinds["Box"] == two.kinds["Box"] {
+		t.Error("workers share kinds")
 	}
 }

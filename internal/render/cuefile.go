@@ -53,7 +53,7 @@ func (sh *shared) build(name string, src []byte) (cue.Value, []core.Problem) {
 		return cue.Value{}, problems
 	}
 	inst := build.NewContext(build.Loader(sh.imported)).NewInstance("", nil)
-	inst.Module = sh.module
+	inst.Module = sh.path
 	inst.CanonicalImportPath = func(p string) string {
 		if isSchemas(p) {
 			return schemasID
@@ -141,6 +141,6 @@ func isStandard(path string) bool {
 
 // isOwn reports whether an import means a package of the repo's own module.
 func (sh *shared) isOwn(path string) bool {
-	rest, ok := strings.CutPrefix(path, sh.module)
-	return ok && sh.module != "" && (rest == "" || strings.ContainsRune("/:@", rune(rest[0])))
+	rest, ok := strings.CutPrefix(path, sh.path)
+	return ok && sh.path != "" && (rest == "" || strings.ContainsRune("/:@", rune(rest[0])))
 }

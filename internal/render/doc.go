@@ -19,8 +19,10 @@
 //
 // What CUE panics on is a Problem, too, of the file that was being evaluated.
 //
-// CUE evaluation cannot be cancelled: the context is looked at between specs. A
-// deadline for a repo that nobody vouches for needs a process of its own.
+// All that is asked of CUE goes through an evaluator, and comes back as plain data:
+// in this process (local.go), or in a Child that runs Serve (child.go, serve.go). CUE
+// evaluation cannot be cancelled, so in this process the context is looked at between
+// specs; a child can be stopped whatever it is at.
 //
 // Charter: the only package that imports CUE. It never imports Kubernetes
 // clients, go-git, net or os: rendering touches no network and no host file, and

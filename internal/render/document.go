@@ -24,7 +24,7 @@ type document struct {
 
 // newDocument indexes an expression that is plain data.
 func newDocument(expr ast.Expr, file string, pos core.Pos) (*document, []core.Problem) {
-	d := &document{expr: expr, file: file, places: places{pos: pos}}
+	d := &document{expr: expr, file: file, places: places{Pos: pos}}
 	return d, d.index(expr, nil)
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"prumo.dev/prumo/internal/core"
 )
 
 // An interner keeps one of each value. Objects say the same things again and again
@@ -28,6 +30,13 @@ func (in *interner) text(b []byte) string {
 		in.texts[s] = s
 	}
 	return s
+}
+
+// names interns what an object and its spec are called.
+func (in *interner) names(o *core.Object) {
+	for _, s := range []*string{&o.ID.Group, &o.ID.Kind, &o.ID.Namespace, &o.ID.Name, &o.Spec.Kind, &o.Spec.Name, &o.Pos.File} {
+		*s = in.text([]byte(*s))
+	}
 }
 
 // fields interns what is below the fields of an object, which itself is like no

@@ -24,7 +24,7 @@ type node struct {
 
 func (n *node) blame(pos core.Pos, format string, args ...any) {
 	p := problem(pos, format, args...)
-	p.Spec = n.spec.ID
+	p.Spec = n.Spec.ID
 	n.problems = append(n.problems, p)
 	n.bad = true
 }
@@ -34,23 +34,23 @@ func (n *node) blame(pos core.Pos, format string, args ...any) {
 func link(units []*unit) *graph {
 	g := &graph{byID: make(map[core.SpecID]*node, len(units))}
 	for _, u := range units {
-		n := &node{unit: u, problems: slices.Clone(u.problems), bad: len(u.problems) > 0}
+		n := &node{unit: u, problems: slices.Clone(u.Problems), bad: len(u.Problems) > 0}
 		g.nodes = append(g.nodes, n)
 	}
 	slices.SortStableFunc(g.nodes, func(a, b *node) int {
-		if c := a.spec.ID.Compare(b.spec.ID); c != 0 {
+		if c := a.Spec.ID.Compare(b.Spec.ID); c != 0 {
 			return c
 		}
-		return a.spec.Pos.Compare(b.spec.Pos)
+		return a.Spec.Pos.Compare(b.Spec.Pos)
 	})
 	for _, n := range g.nodes {
-		first, dup := g.byID[n.spec.ID]
+		first, dup := g.byID[n.Spec.ID]
 		if !dup {
-			g.byID[n.spec.ID] = n
+			g.byID[n.Spec.ID] = n
 			continue
 		}
 		for _, pair := range [][2]*node{{first, n}, {n, first}} {
-			pair[0].blame(pair[0].spec.Pos, "%s: also declared at %s; names are unique within a kind", n.spec.ID, pair[1].spec.Pos)
+			pair[0].blame(pair[0].Spec.Pos, "%s: also declared at %s; names are unique within a kind", n.Spec.ID, pair[1].Spec.Pos)
 		}
 	}
 	g.checkRefs()
@@ -61,14 +61,14 @@ func link(units []*unit) *graph {
 func (g *graph) checkRefs() {
 	var names map[string][]string
 	for _, n := range g.nodes {
-		for _, rf := range n.refs {
-			if g.byID[rf.to] != nil {
+		for _, rf := range n.Refs {
+			if g.byID[rf.To] != nil {
 				continue
 			}
 			if names == nil {
 				names = g.names()
 			}
-			n.blame(rf.pos, "%sno %s %q; %s", prefix(rf.field), rf.to.Kind, rf.to.Name, there(rf.to, names[rf.to.Kind]))
+			n.blame(rf.Pos, "%sno %s %q; %s", prefix(rf.Field), rf.To.Kind, rf.To.Name, there(rf.To, names[rf.To.Kind]))
 		}
 	}
 }
@@ -107,8 +107,8 @@ func (g *graph) checkCycles() {
 	visit = func(n *node) {
 		state[n] = 1
 		path = append(path, n)
-		for _, rf := range n.refs {
-			to := g.byID[rf.to]
+		for _, rf := range n.Refs {
+			to := g.byID[rf.To]
 			switch {
 			case to == nil:
 			case state[to] == 0:
@@ -130,13 +130,13 @@ func (g *graph) checkCycles() {
 func (g *graph) blameCycle(circle []*node) {
 	var names []string
 	for _, n := range circle {
-		names = append(names, n.spec.ID.String())
+		names = append(names, n.Spec.ID.String())
 	}
 	text := strings.Join(append(names, names[0]), " -> ")
 	for i, n := range circle {
-		next := circle[(i+1)%len(circle)].spec.ID
-		at := slices.IndexFunc(n.refs, func(rf ref) bool { return rf.to == next })
-		n.blame(n.refs[at].pos, "%sneeds itself in a circle: %s", prefix(n.refs[at].field), text)
+		next := circle[(i+1)%len(circle)].Spec.ID
+		at := slices.IndexFunc(n.Refs, func(rf ref) bool { return rf.To == next })
+		n.blame(n.Refs[at].Pos, "%sneeds itself in a circle: %s", prefix(n.Refs[at].Field), text)
 	}
 }
 
@@ -158,13 +158,13 @@ func (g *graph) claimObjects(limits Limits) {
 		if n.out == nil {
 			continue
 		}
-		if len(n.out.objects) > limits.SpecObjects {
-			n.blame(n.spec.Pos, "renders %d objects, and the limit for one spec is %d: split it", len(n.out.objects), limits.SpecObjects)
+		if len(n.out.Objects) > limits.SpecObjects {
+			n.blame(n.Spec.Pos, "renders %d objects, and the limit for one spec is %d: split it", len(n.out.Objects), limits.SpecObjects)
 			continue
 		}
-		for _, o := range n.out.objects {
+		for _, o := range n.out.Objects {
 			if count++; count > limits.Objects {
-				n.blame(n.spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limits.Objects)
+				n.blame(n.Spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limits.Objects)
 				break
 			}
 			first, taken := owner[o.ID]
@@ -172,10 +172,10 @@ func (g *graph) claimObjects(limits Limits) {
 			case !taken:
 				owner[o.ID] = n
 			case first == n:
-				n.blame(n.spec.Pos, "renders %s twice; that is a mistake in kind %s", o.ID, n.spec.ID.Kind)
+				n.blame(n.Spec.Pos, "renders %s twice; that is a mistake in kind %s", o.ID, n.Spec.ID.Kind)
 			default:
 				for _, pair := range [][2]*node{{first, n}, {n, first}} {
-					pair[0].blame(pair[0].spec.Pos, "renders %s, and so does %s at %s; rename one", o.ID, pair[1].spec.ID, pair[1].spec.Pos)
+					pair[0].blame(pair[0].Spec.Pos, "renders %s, and so does %s at %s; rename one", o.ID, pair[1].Spec.ID, pair[1].Spec.Pos)
 				}
 			}
 		}
@@ -191,9 +191,9 @@ func (g *graph) block() {
 			if n.bad {
 				continue
 			}
-			for _, rf := range n.refs {
-				if to := g.byID[rf.to]; to != nil && to.bad {
-					n.blame(rf.pos, "%swaits for %s, which has problems", prefix(rf.field), rf.to)
+			for _, rf := range n.Refs {
+				if to := g.byID[rf.To]; to != nil && to.bad {
+					n.blame(rf.Pos, "%swaits for %s, which has problems", prefix(rf.Field), rf.To)
 					changed = true
 					break
 				}
@@ -207,16 +207,16 @@ func (g *graph) rendering() core.Rendering {
 	var out core.Rendering
 	var objects, expects, precautions []*core.Object
 	for _, n := range g.nodes {
-		if g.byID[n.spec.ID] == n {
-			out.Specs = append(out.Specs, n.spec)
+		if g.byID[n.Spec.ID] == n {
+			out.Specs = append(out.Specs, n.Spec)
 		}
 		out.Problems = append(out.Problems, n.problems...)
 		if n.bad || n.out == nil {
 			continue
 		}
-		objects = appendEach(objects, n.out.objects)
-		expects = appendEach(expects, n.out.expects)
-		precautions = appendEach(precautions, n.out.precautions)
+		objects = appendEach(objects, n.out.Objects)
+		expects = appendEach(expects, n.out.Expects)
+		precautions = appendEach(precautions, n.out.Precautions)
 	}
 	out.Objects, out.Expects, out.Precautions = byID(objects), byID(expects), byID(precautions)
 	return out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/load"
@@ -13,6 +14,7 @@ import (
 	"cuelang.org/go/mod/modregistry"
 	"cuelang.org/go/mod/module"
 
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/schemas"
 )
 
@@ -22,28 +24,40 @@ const (
 	mountPoint  = ".builtin/schemas@" + schemas.Version
 )
 
-// emptyModule stands in where a repo has no cue.mod/module.cue.
-var emptyModule = fmt.Sprintf("module: \"infra.invalid@v0\"\nlanguage: version: \"v0.17.0\"\ndeps: %q: v: %q\n", schemasID, schemas.Version)
-
 // A mount is the files that CUE may see: the *.cue files found in the tree, its
 // checked module file, and the built-in schemas. Nothing else exists for CUE, no
 // vendored package, no data file, no host.
 type mount struct {
-	repo   *repo
 	module []byte
-	files  map[string]bool // what may be opened
-	dirs   map[string]bool // what may be listed
+	read   func(name string) ([]byte, *core.Problem)
+	files  map[string]bool          // what may be opened
+	dirs   map[string][]fs.DirEntry // what may be listed, sorted
 }
 
-func newMount(rp *repo, moduleSrc []byte) *mount {
-	m := &mount{repo: rp, module: moduleSrc, files: map[string]bool{}, dirs: map[string]bool{".": true, "cue.mod": true}}
-	for _, name := range rp.cue {
+func newMount(b *basis) *mount {
+	m := &mount{module: b.module(), read: b.read, files: map[string]bool{}, dirs: map[string][]fs.DirEntry{}}
+	m.list(moduleFile)
+	for _, name := range b.CUE {
 		m.files[name] = true
-		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			m.dirs[dir] = true
-		}
+		m.list(name)
+	}
+	for _, entries := range m.dirs {
+		slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	}
 	return m
+}
+
+// list adds a file to its folder, and that to its own.
+func (m *mount) list(name string) {
+	var entry fs.FileInfo = memInfo{name: path.Base(name)}
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		_, known := m.dirs[dir]
+		m.dirs[dir] = append(m.dirs[dir], fs.FileInfoToDirEntry(entry))
+		if known || dir == "." {
+			return
+		}
+		entry = memInfo{name: path.Base(dir), mode: fs.ModeDir}
+	}
 }
 
 // Open serves a file. Limits hold for it as for any other.
@@ -54,10 +68,10 @@ func (m *mount) Open(name string) (fs.File, error) {
 	switch {
 	case name == moduleFile:
 		return newMemFile(moduleFile, m.module), nil
-	case m.dirs[name]:
-		return m.repo.fs.Open(name)
+	case m.dirs[name] != nil:
+		return memDir(name), nil
 	case m.files[name]:
-		src, p := m.repo.read(name)
+		src, p := m.read(name)
 		if p != nil {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("%s", p.Msg)}
 		}
@@ -71,21 +85,11 @@ func (m *mount) ReadDir(name string) ([]fs.DirEntry, error) {
 	if strings.HasPrefix(name, mountPoint) {
 		return fs.ReadDir(schemas.FS, path.Clean("."+strings.TrimPrefix(name, mountPoint)))
 	}
-	if !m.dirs[name] {
+	entries, ok := m.dirs[name]
+	if !ok {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
 	}
-	all, err := fs.ReadDir(m.repo.fs, name)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]fs.DirEntry, 0, len(all))
-	for _, e := range all {
-		full := path.Join(name, e.Name())
-		if m.files[full] || m.dirs[full] {
-			out = append(out, e)
-		}
-	}
-	return out, nil
+	return entries, nil
 }
 
 // config returns how to load packages of the repo. A name that starts with

@@ -37,7 +37,7 @@ func (u *unit) object(v cue.Value) (core.Object, error) {
 	if weigh(fields, maxObjectBytes) > maxObjectBytes {
 		return core.Object{}, fmt.Errorf("%s has more than %d bytes, which no cluster stores: split it", id, maxObjectBytes)
 	}
-	return core.Object{ID: id, Spec: u.spec.ID, Pos: u.spec.Pos, Fields: fields}, nil
+	return core.Object{ID: id, Spec: u.Spec.ID, Pos: u.Spec.Pos, Fields: fields}, nil
 }
 
 func objectID(fields map[string]any) (core.ObjectID, error) {

@@ -44,14 +44,14 @@ func TestPackIsCanonical(t *testing.T) {
 // All objects of a spec get the fields that are theirs, once.
 func TestUnpack(t *testing.T) {
 	field := func(name string) map[string]any { return map[string]any{"is": name} }
-	out := &outcome{objects: make([]core.Object, 2), expects: make([]core.Object, 1), precautions: make([]core.Object, 1)}
+	out := &outcome{Objects: make([]core.Object, 2), Expects: make([]core.Object, 1), Precautions: make([]core.Object, 1)}
 	for _, name := range []string{"first", "second", "expected", "precaution"} {
-		out.fields = out.fields.pack(field(name))
+		out.Fields = out.Fields.pack(field(name))
 	}
 	out.clip()
 	for range 2 {
 		out.unpack(newInterner())
-		got := []map[string]any{out.objects[0].Fields, out.objects[1].Fields, out.expects[0].Fields, out.precautions[0].Fields}
+		got := []map[string]any{out.Objects[0].Fields, out.Objects[1].Fields, out.Expects[0].Fields, out.Precautions[0].Fields}
 		if diff := cmp.Diff([]map[string]any{field("first"), field("second"), field("expected"), field("precaution")}, got); diff != "" {
 			t.Errorf("fields (-want +got):\n%s", diff)
 		}

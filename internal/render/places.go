@@ -1,9 +1,9 @@
 package render
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
-	"strings"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -11,10 +11,10 @@ import (
 // places is where each part of a document stands. They are kept for as long as the
 // spec is, for what its kind may find wrong later, so they are small.
 type places struct {
-	pos    core.Pos // of the whole
-	files  []string // that spots are in, other than that of pos
+	Pos    core.Pos // of the whole
+	Files  []string // that spots are in, other than that of pos
 	byPath map[string]place
-	packed []packedPlace // instead of byPath: sorted by path
+	Packed []byte // instead of byPath; see pack
 }
 
 // A place is where a field stands: its name, and its value.
@@ -22,11 +22,6 @@ type place struct{ label, value spot }
 
 // A spot is a core.Pos whose file is an index into places.files, plus one.
 type spot struct{ file, line, col uint32 }
-
-type packedPlace struct {
-	path string // as of joinPath: "spec.pools.0"
-	place
-}
 
 func (p *places) add(path []string, label, value core.Pos) {
 	if p.byPath == nil {
@@ -37,11 +32,11 @@ func (p *places) add(path []string, label, value core.Pos) {
 
 func (p *places) spot(at core.Pos) spot {
 	s := spot{line: uint32(at.Line), col: uint32(at.Col)}
-	if at.File != p.pos.File {
-		i := slices.Index(p.files, at.File)
+	if at.File != p.Pos.File {
+		i := slices.Index(p.Files, at.File)
 		if i < 0 {
-			i = len(p.files)
-			p.files = append(p.files, at.File)
+			i = len(p.Files)
+			p.Files = append(p.Files, at.File)
 		}
 		s.file = uint32(i + 1)
 	}
@@ -49,36 +44,69 @@ func (p *places) spot(at core.Pos) spot {
 }
 
 func (p *places) expand(s spot) core.Pos {
-	at := core.Pos{File: p.pos.File, Line: int(s.line), Col: int(s.col)}
+	at := core.Pos{File: p.Pos.File, Line: int(s.line), Col: int(s.col)}
 	if s.file > 0 {
-		at.File = p.files[s.file-1]
+		at.File = p.Files[s.file-1]
 	}
 	return at
 }
 
 func (p *places) find(path []string) (place, bool) {
 	key := joinPath(path)
-	if p.packed == nil {
+	if p.Packed == nil {
 		at, ok := p.byPath[key]
 		return at, ok
 	}
-	i, ok := slices.BinarySearchFunc(p.packed, key, func(e packedPlace, key string) int { return strings.Compare(e.path, key) })
-	if !ok {
-		return place{}, false
+	var last []byte
+	for rest := p.Packed; len(rest) > 0; {
+		var at place
+		last, at, rest = unpackPlace(last, rest)
+		if string(last) == key {
+			return at, true
+		}
 	}
-	return p.packed[i].place, true
+	return place{}, false
 }
 
-// pack returns the same places in less memory.
+// pack returns the same places in far less memory: there are dozens for each spec,
+// and they are looked at when something is wrong with it. In order of their paths,
+// each is how many bytes its path has in common with the one before, how many others
+// follow, these, and its numbers.
 func (p *places) pack() places {
-	paths := slices.Sorted(maps.Keys(p.byPath))
-	text := strings.Join(paths, "")
-	out := places{pos: p.pos, files: p.files, packed: make([]packedPlace, len(paths))}
-	for i, path := range paths {
-		out.packed[i] = packedPlace{text[:len(path)], p.byPath[path]}
-		text = text[len(path):]
+	packed := []byte{}
+	last := ""
+	for _, path := range slices.Sorted(maps.Keys(p.byPath)) {
+		same := 0
+		for same < min(len(path), len(last)) && path[same] == last[same] {
+			same++
+		}
+		packed = binary.AppendUvarint(packed, uint64(same))
+		packed = binary.AppendUvarint(packed, uint64(len(path)-same))
+		packed = append(packed, path[same:]...)
+		at := p.byPath[path]
+		for _, n := range []uint32{at.label.file, at.label.line, at.label.col, at.value.file, at.value.line, at.value.col} {
+			packed = binary.AppendUvarint(packed, uint64(n))
+		}
+		last = path
 	}
-	return out
+	return places{Pos: p.Pos, Files: p.Files, Packed: slices.Clip(packed)}
+}
+
+// unpackPlace returns the first place of packed, its path, and what follows it. Last
+// is the path before it, which is overwritten.
+func unpackPlace(last, packed []byte) (path []byte, at place, rest []byte) {
+	number := func() int {
+		n, size := binary.Uvarint(packed)
+		packed = packed[size:]
+		return int(n)
+	}
+	same, more := number(), number()
+	path = append(last[:same], packed[:more]...)
+	packed = packed[more:]
+	for _, s := range []*spot{&at.label, &at.value} {
+		s.file, s.line, s.col = uint32(number()), uint32(number()), uint32(number())
+	}
+	return path, at, packed
 }
 
 // at is where the value at a path stands, or the nearest thing around it.
@@ -91,7 +119,7 @@ func (p *places) at(path []string) core.Pos {
 			return p.expand(found.value)
 		}
 	}
-	return p.pos
+	return p.Pos
 }
 
 // label is where the name of the field at a path stands.

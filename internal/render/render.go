@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -34,16 +35,19 @@ func (l Limits) orDefault() Limits {
 // Options are the settings of a Renderer. The zero value is fine.
 type Options struct {
 	Limits Limits
+	Child  func() (Child, error) // starts a process to evaluate in; nil: this one does
+	Time   time.Duration         // for one tree; what takes longer is a Problem. Zero: as long as it takes
 }
 
 // A Renderer renders trees and remembers what it saw in the last one. It may be
 // used by many goroutines; one rendering runs at a time.
 type Renderer struct {
 	limits Limits
+	time   time.Duration
+	staff  staff
 
 	mu       sync.Mutex
-	builtin  *builtin
-	shared   *shared                // of the last tree that had a good one
+	basis    *basis                 // of the last tree, if that had a good one
 	files    map[string]*fileResult // of the last tree, by name
 	last     last
 	evaluate counters
@@ -54,17 +58,19 @@ type counters struct {
 	shared, files, completions int
 }
 
-// New returns a Renderer with the built-in kinds loaded.
+// New returns a Renderer.
 func New(opts Options) (*Renderer, error) {
-	b, err := loadBuiltin()
+	r := &Renderer{limits: opts.Limits.orDefault(), time: opts.Time, files: map[string]*fileResult{}}
+	if opts.Child != nil {
+		r.staff = &children{opts.Child}
+		return r, nil
+	}
+	here, err := newLocal()
 	if err != nil {
 		return nil, fmt.Errorf("load the built-in kinds: %w", err)
 	}
-	return &Renderer{
-		limits:  opts.Limits.orDefault(),
-		builtin: b,
-		files:   map[string]*fileResult{},
-	}, nil
+	r.staff = here
+	return r, nil
 }
 
 // Render returns what the tree says: its specs, their objects, and what is wrong
@@ -72,6 +78,20 @@ func New(opts Options) (*Renderer, error) {
 func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.time == 0 {
+		return r.render(ctx, tree)
+	}
+	bounded, cancel := context.WithTimeout(ctx, r.time)
+	defer cancel()
+	out, err := r.render(bounded, tree)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return core.Rendering{Problems: []core.Problem{problem(core.Pos{},
+			"to evaluate all files took longer than %v and was stopped; look for unbounded comprehensions or references", r.time)}}, nil
+	}
+	return out, err
+}
+
+func (r *Renderer) render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
 	id := contentID(tree.FS)
 	if id != "" && id == r.last.tree {
 		return r.last.rendering, nil
@@ -80,13 +100,18 @@ func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, 
 	if err != nil {
 		return core.Rendering{}, fmt.Errorf("read the tree of %s: %w", tree.Revision.Short(), err)
 	}
-	sh, more := r.loadShared(repo)
-	problems = append(problems, more...)
-	if sh == nil {
+	b, more := readBasis(repo)
+	if problems = append(problems, more...); len(more) > 0 {
 		return core.Rendering{Problems: sorted(problems)}, nil
 	}
-	c := &crew{workers: [maxWorkers]*shared{sh}}
-	defer func() { r.builtin, r.shared.kinds = c.workers[0].loader, c.workers[0].kinds }() // others after a panic
+	c := &crew{staff: r.staff, basis: b}
+	defer c.end()
+	if more, err = r.load(ctx, c); err != nil {
+		return core.Rendering{}, err
+	}
+	if problems = append(problems, more...); len(more) > 0 {
+		return core.Rendering{Problems: sorted(problems)}, nil
+	}
 	files, more, err := r.readFiles(ctx, repo, c)
 	if err != nil {
 		return core.Rendering{}, err
@@ -106,6 +131,23 @@ func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, 
 	return r.last.rendering, nil
 }
 
+// load loads the basis of a crew, unless it says what the last one said.
+func (r *Renderer) load(ctx context.Context, c *crew) ([]core.Problem, error) {
+	b := c.basis
+	if r.basis != nil && b.follow(r.basis) {
+		return nil, nil
+	}
+	r.evaluate.shared++
+	r.basis = nil
+	path, problems, err := c.begin(ctx)
+	if err != nil || len(problems) > 0 {
+		return problems, err
+	}
+	b.loaded(path)
+	r.basis = b.forget()
+	return nil, nil
+}
+
 // assemble renders what files say, together. What the last tree had and this one
 // has not is forgotten.
 func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (core.Rendering, error) {
@@ -114,11 +156,11 @@ func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (
 	var problems []core.Problem
 	for _, f := range files {
 		r.files[f.name] = f
-		units = append(units, f.units...)
-		problems = append(problems, f.problems...)
+		units = append(units, f.Units...)
+		problems = append(problems, f.Problems...)
 	}
 	if len(units) > r.limits.Specs {
-		return core.Rendering{Problems: append(problems, problem(units[r.limits.Specs].spec.Pos,
+		return core.Rendering{Problems: append(problems, problem(units[r.limits.Specs].Spec.Pos,
 			"the repo has %d specs and the limit is %d: from this one on they are too many, and nothing was rendered; split the repo", len(units), r.limits.Specs))}, nil
 	}
 	g := link(units)

@@ -1,8 +1,6 @@
 package render
 
 import (
-	"bytes"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -14,18 +12,14 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// shared is what all specs of a tree have in common: the module, the kinds, and
-// site.cue. If one of them is wrong nothing is rendered, because everything
-// depends on it.
+// shared is a basis that was evaluated: the evaluator of this process. If anything in
+// it is wrong nothing is rendered, because everything depends on it.
 type shared struct {
-	key     [32]byte // of all that it was made from
-	src     map[string][]byte
+	*basis
 	mount   *mount
-	module  string // path of the repo's module without its version; empty if it has none
+	path    string // of the repo's module, without its version; empty if it has none
 	kinds   map[string]*kind
-	names   []string // of kinds, sorted
-	cueHash [32]byte // of all *.cue files; only what imports the repo's own packages depends on it
-	hashed  bool
+	names   []string                   // of kinds, sorted
 	imports map[string]*build.Instance // of the repo's own packages, by import path
 	loader  *builtin
 	batch   batch
@@ -74,125 +68,54 @@ func (k *kind) first() cue.Value {
 	return k.schema
 }
 
-// loadShared returns what the specs of the repo share, or why there is none. It
-// evaluates only what is not what it was.
-func (r *Renderer) loadShared(rp *repo) (*shared, []core.Problem) {
-	src, problems := rp.readAll(slices.Concat(rp.kinds, []string{siteFile}, nonEmpty(rp.module)))
-	if rp.site == "" {
-		problems = []core.Problem{problem(core.Pos{File: siteFile},
-			"not found; want a file that says: package infra, import %q, site: schemas.#Site & {name: …, zones: …, teams: …, currency: …, energyPrice: …}", schemasPath)}
-	}
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	sh := &shared{src: src, imports: map[string]*build.Instance{}, loader: r.builtin}
-	moduleSrc, known := src[rp.module]
-	switch {
-	case !known:
-		moduleSrc = []byte(emptyModule)
-	case r.shared != nil && bytes.Equal(moduleSrc, r.shared.src[moduleFile]):
-		sh.module = r.shared.module
-	default:
-		if sh.module, problems = checkModule(moduleSrc); len(problems) > 0 {
-			return nil, problems
-		}
-	}
-	sh.mount = newMount(rp, moduleSrc)
-	sh.key = sh.hash(rp, src)
-	if r.shared != nil && r.shared.key == sh.key {
-		sh.kinds, sh.names = r.shared.kinds, r.shared.names
-	} else {
-		r.evaluate.shared++
-		if problems = sh.load(); len(problems) > 0 {
-			return nil, problems
-		}
-	}
-	r.shared = &shared{key: sh.key, src: src, module: sh.module, kinds: sh.kinds, names: sh.names} // not the tree
-	return sh, nil
-}
-
-// twin loads the same for another goroutine.
-func (sh *shared) twin() (*shared, error) {
-	b, err := loadBuiltin()
-	if err != nil {
-		return nil, err
-	}
-	t := &shared{key: sh.key, src: sh.src, mount: sh.mount, module: sh.module, imports: map[string]*build.Instance{}, loader: b}
-	if problems := t.load(); len(problems) > 0 {
-		return nil, fmt.Errorf("%s", problems[0])
-	}
-	return t, nil
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
-}
-
-// hash is over all that kinds and site are made from.
-func (sh *shared) hash(rp *repo, src map[string][]byte) [32]byte {
-	h := newHash("shared", sh.mount.module)
-	for _, name := range slices.Sorted(maps.Keys(src)) {
-		h.add(name, src[name])
-		if name != moduleFile && sh.importsOwn(src[name]) {
-			sum := sh.allCUE()
-			h.add("imports", sum[:])
-		}
-	}
-	return h.sum()
-}
-
-// importsOwn reports whether a file may import packages of the repo's module.
-func (sh *shared) importsOwn(src []byte) bool {
-	return sh.module != "" && bytes.Contains(src, []byte(`"`+sh.module))
-}
-
-// allCUE is the hash of every *.cue file of the repo.
-func (sh *shared) allCUE() [32]byte {
-	if !sh.hashed {
-		h := newHash("cue", sh.mount.module)
-		for _, name := range sh.mount.repo.cue {
-			src, _ := sh.mount.repo.read(name) // what cannot be read fails where it is imported
-			h.add(name, src)
-		}
-		sh.cueHash, sh.hashed = h.sum(), true
-	}
-	return sh.cueHash
-}
-
-// load evaluates kinds and site.
-func (sh *shared) load() []core.Problem {
-	sh.kinds = maps.Clone(sh.loader.kinds)
-	var problems []core.Problem
-	if len(sh.mount.repo.kinds) > 0 {
-		if cause := survive(func() { problems = sh.loadKinds() }); cause != nil {
-			problems = []core.Problem{panicked(core.Pos{File: kindsDir}, cause)}
-		}
-	}
-	if len(problems) > 0 {
-		return problems
-	}
+// load evaluates a basis.
+func (b *builtin) load(ba *basis) (*shared, []core.Problem) {
+	sh := &shared{kinds: maps.Clone(b.kinds), loader: b}
+	sh.rebase(ba)
 	var site any
-	if cause := survive(func() { site, problems = sh.loadSite(sh.src[siteFile]) }); cause != nil {
-		problems = []core.Problem{panicked(core.Pos{File: siteFile, Line: 1}, cause)}
-	}
-	if len(problems) > 0 {
-		return problems
+	for _, part := range []struct {
+		pos  core.Pos
+		load func() []core.Problem
+	}{
+		{core.Pos{File: moduleFile, Line: 1}, sh.loadModule},
+		{core.Pos{File: kindsDir}, sh.loadKinds},
+		{core.Pos{File: siteFile, Line: 1}, func() (problems []core.Problem) { site, problems = sh.loadSite(); return problems }},
+	} {
+		var problems []core.Problem
+		if err := survive(func() { problems = part.load() }); err != nil {
+			problems = []core.Problem{problem(part.pos, "%v", err)}
+		}
+		if len(problems) > 0 {
+			return nil, problems
+		}
 	}
 	for name, k := range sh.kinds {
 		sh.kinds[name] = k.withSite(site)
 	}
 	sh.names = slices.Sorted(maps.Keys(sh.kinds))
-	return nil
+	return sh, nil
+}
+
+// rebase is for a basis that says the same, in a tree with other files to import.
+func (sh *shared) rebase(b *basis) {
+	sh.basis, sh.mount, sh.imports = b, newMount(b), map[string]*build.Instance{}
+}
+
+// loadModule finds out how the repo's own packages are called.
+func (sh *shared) loadModule() (problems []core.Problem) {
+	if src, ok := sh.Files[moduleFile]; ok {
+		sh.path, problems = checkModule(src)
+	}
+	return problems
 }
 
 // loadKinds adds the team's own kinds.
 func (sh *shared) loadKinds() []core.Problem {
-	files := sh.mount.repo.kinds
-	for _, name := range files {
-		file, problems := parseCUE(name, sh.src[name])
+	if len(sh.Kinds) == 0 {
+		return nil
+	}
+	for _, name := range sh.Kinds {
+		file, problems := parseCUE(name, sh.Files[name])
 		if len(problems) == 0 {
 			problems = sh.checkImports(name, file)
 		}
@@ -212,7 +135,7 @@ func (sh *shared) loadKinds() []core.Problem {
 	early := cuecontext.New().BuildInstance(load.Instances([]string{"./" + kindsDir}, sh.mount.config(parseEarly))[0])
 	kinds := v.LookupPath(kindsPath)
 	if !kinds.Exists() && len(problems) == 0 {
-		return []core.Problem{problem(core.Pos{File: files[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
+		return []core.Problem{problem(core.Pos{File: sh.Kinds[0]}, "declares no kind; want: kinds: NAME: schemas.#Kind & {…}")}
 	}
 	for name, kv := range fields(kinds) {
 		if _, ok := sh.loader.kinds[name]; ok {
@@ -251,9 +174,9 @@ func hasAll(kind, contract cue.Value) bool {
 }
 
 // loadSite returns the site as plain data.
-func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
+func (sh *shared) loadSite() (any, []core.Problem) {
 	defer sh.batch.end()
-	v, problems := sh.build(siteFile, src)
+	v, problems := sh.build(siteFile, sh.Files[siteFile])
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -271,7 +194,7 @@ func (sh *shared) loadSite(src []byte) (any, []core.Problem) {
 	}
 	data, err := toGo(full)
 	if err != nil {
-		return nil, []core.Problem{problem(doc.pos, "site: %v", err)}
+		return nil, []core.Problem{problem(doc.Pos, "site: %v", err)}
 	}
 	return data, nil
 }

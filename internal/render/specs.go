@@ -16,44 +16,45 @@ import (
 // and, once complete, what it renders to. What is in here depends on the file and
 // on what specs share alone, except for outcome, which has its own key.
 type unit struct {
-	spec     core.Spec
-	refs     []ref
-	facts    packed
-	in       packed // the spec as plain data; nil if outcome needs nothing else
-	places   places
-	ignore   []objpath.Rule // of its annotations
-	force    []objpath.Rule
-	problems []core.Problem
+	Spec     core.Spec
+	Refs     []ref
+	Facts    packed
+	In       packed // the spec as plain data; nil if outcome needs nothing else
+	Places   places
+	Ignore   []objpath.Rule // of its annotations
+	Force    []objpath.Rule
+	Problems []core.Problem
 
-	factsHash  [32]byte
+	FactsHash  [32]byte
 	outcomeKey [32]byte // of the facts that outcome was made from
-	outcome    *outcome
+	Outcome    *outcome
 }
 
 // A ref is a spec that this one needs, and where that is said.
 type ref struct {
-	to    core.SpecID
-	field []string
-	pos   core.Pos
+	To    core.SpecID
+	Field []string
+	Pos   core.Pos
 }
 
 // An outcome is what a spec renders to.
 type outcome struct {
-	objects, expects, precautions []core.Object
-	fields                        packed // of all these, until unpack
-	problems                      []core.Problem
+	Objects, Expects, Precautions []core.Object
+	Fields                        packed // of all these, until unpack
+	Problems                      []core.Problem
+	retry                         retry
 }
 
 // clip lets go of memory that was there to grow into.
 func (o *outcome) clip() {
-	o.objects, o.expects, o.precautions = slices.Clone(o.objects), slices.Clone(o.expects), slices.Clone(o.precautions)
-	o.fields = bytes.Clone(o.fields)
+	o.Objects, o.Expects, o.Precautions = slices.Clone(o.Objects), slices.Clone(o.Expects), slices.Clone(o.Precautions)
+	o.Fields = bytes.Clone(o.Fields)
 }
 
 // unpack gives objects their fields.
 func (o *outcome) unpack(in *interner) {
-	rest := o.fields
-	for _, objects := range [][]core.Object{o.objects, o.expects, o.precautions} {
+	rest := o.Fields
+	for _, objects := range [][]core.Object{o.Objects, o.Expects, o.Precautions} {
 		for i := range objects {
 			if len(rest) == 0 {
 				return // it was done before
@@ -61,9 +62,10 @@ func (o *outcome) unpack(in *interner) {
 			var v any
 			v, rest = rest.unpack(in)
 			objects[i].Fields = in.fields(v.(map[string]any))
+			in.names(&objects[i])
 		}
 	}
-	o.fields = nil
+	o.Fields = nil
 }
 
 // maxProblems is how many problems of one file are told; a file of garbage has one
@@ -78,35 +80,38 @@ func atMost(n int, ps []core.Problem) []core.Problem {
 	return append(kept, problem(kept[n-1].Pos, "%d more problems in this file are not shown", len(ps)-n))
 }
 
-// read fills in what a spec file says.
-func (res *fileResult) read(sh *shared, src []byte) {
-	name := res.name
-	defer func() { res.problems = atMost(maxProblems, res.problems) }()
+// says is what a spec file says.
+type says struct {
+	Units    []*unit
+	Problems []core.Problem
+}
+
+// readFile evaluates a spec file.
+func (sh *shared) readFile(name string, src []byte) (said says) {
+	defer func() { said.Problems = atMost(maxProblems, said.Problems) }()
 	if path.Ext(name) != ".cue" {
 		docs, problems := readYAML(name, src)
-		res.problems = problems
+		said.Problems = problems
 		for _, doc := range docs {
-			res.add(sh.newUnit(doc))
+			said.add(sh.newUnit(doc))
 		}
 		if len(docs) == 0 && len(problems) == 0 {
-			res.problems = append(res.problems, noSpec(name))
+			said.Problems = append(said.Problems, noSpec(name))
 		}
-		return
+		return said
 	}
 	v, problems := sh.build(name, src)
 	if len(problems) > 0 {
-		res.problems = problems
-		return
+		said.Problems = problems
+		return said
 	}
-	f := &finder{sh: sh, file: name, res: res}
+	f := &finder{sh: sh, file: name, said: &said}
 	f.find(v, nil)
-	if !f.found && len(res.problems) == 0 && !isLibrary(v) {
-		res.problems = append(res.problems, noSpec(name))
+	if !f.found && len(said.Problems) == 0 && !isLibrary(v) {
+		said.Problems = append(said.Problems, noSpec(name))
 	}
+	return said
 }
-
-// fail says why the file could not be read.
-func (res *fileResult) fail(p core.Problem) { res.units, res.problems = nil, []core.Problem{p} }
 
 func noSpec(name string) core.Problem {
 	return problem(core.Pos{File: name, Line: 1},
@@ -122,10 +127,10 @@ func isLibrary(v cue.Value) bool {
 	return err == nil && it.Next()
 }
 
-func (res *fileResult) add(u *unit, problems []core.Problem) {
-	res.problems = append(res.problems, problems...)
+func (s *says) add(u *unit, problems []core.Problem) {
+	s.Problems = append(s.Problems, problems...)
 	if u != nil {
-		res.units = append(res.units, u)
+		s.Units = append(s.Units, u)
 	}
 }
 
@@ -134,28 +139,28 @@ func (res *fileResult) add(u *unit, problems []core.Problem) {
 type finder struct {
 	sh    *shared
 	file  string
-	res   *fileResult
+	said  *says
 	found bool
 }
 
 func (f *finder) find(v cue.Value, at []string) {
 	if len(at) > maxDepth {
-		f.res.problems = append(f.res.problems, problem(userPos(v, f.file), "nests deeper than %d levels", maxDepth))
+		f.said.Problems = append(f.said.Problems, problem(userPos(v, f.file), "nests deeper than %d levels", maxDepth))
 		return
 	}
 	if isEnvelope(v) {
 		f.found = true
 		doc, problems := documentOf(v, f.file, at, f.schema(v))
 		if len(problems) > 0 {
-			f.res.add(brokenUnit(v, f.file, problems))
+			f.said.add(brokenUnit(v, f.file, problems))
 			return
 		}
-		f.res.add(f.sh.newUnit(doc))
+		f.said.add(f.sh.newUnit(doc))
 		return
 	}
 	// A struct or list with a mistake in it is no struct or list for CUE, but its
 	// parts can be looked at: the mistake is in one of them, the others are fine.
-	before := len(f.res.problems) + len(f.res.units)
+	before := len(f.said.Problems) + len(f.said.Units)
 	for name, fv := range fields(v) {
 		f.find(fv, append(slices.Clone(at), name))
 	}
@@ -166,8 +171,8 @@ func (f *finder) find(v cue.Value, at []string) {
 		}
 		f.find(ev, append(slices.Clone(at), strconv.Itoa(i)))
 	}
-	if err := v.Err(); err != nil && len(f.res.problems)+len(f.res.units) == before {
-		f.res.problems = append(f.res.problems, plain(err, f.file)...)
+	if err := v.Err(); err != nil && len(f.said.Problems)+len(f.said.Units) == before {
+		f.said.Problems = append(f.said.Problems, plain(err, f.file)...)
 	}
 }
 
@@ -204,10 +209,10 @@ func brokenUnit(v cue.Value, file string, problems []core.Problem) (*unit, []cor
 }
 
 func newBroken(id core.SpecID, pos core.Pos, problems []core.Problem) *unit {
-	u := &unit{spec: core.Spec{ID: id, Pos: pos, Drift: core.DriftCorrect}}
+	u := &unit{Spec: core.Spec{ID: id, Pos: pos, Drift: core.DriftCorrect}}
 	for _, p := range atMost(maxProblems, problems) {
 		p.Spec = id
-		u.problems = append(u.problems, p)
+		u.Problems = append(u.Problems, p)
 	}
 	return u
 }

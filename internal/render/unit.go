@@ -26,27 +26,27 @@ func (sh *shared) newUnit(doc *document) (*unit, []core.Problem) {
 		return nil, problems
 	}
 	if len(problems) > 0 {
-		return newBroken(id, doc.pos, problems), nil
+		return newBroken(id, doc.Pos, problems), nil
 	}
 	k := sh.kinds[id.Kind]
 	v, problems := checkSpec(k, doc)
 	if len(problems) > 0 {
-		return newBroken(id, doc.pos, problems), nil
+		return newBroken(id, doc.Pos, problems), nil
 	}
-	u := &unit{spec: core.Spec{ID: id, Pos: doc.pos}, places: doc.places}
+	u := &unit{Spec: core.Spec{ID: id, Pos: doc.Pos}, Places: doc.places}
 	u.readAnnotations(doc)
 	if err := u.readContract(v); err != nil {
-		u.blame(doc.pos, "kind %s: %v", id.Kind, err)
+		u.blame(doc.Pos, "kind %s: %v", id.Kind, err)
 	}
-	if len(u.problems) == 0 {
-		if !k.early.Exists() && len(u.refs) == 0 {
-			u.outcome = u.render(v)
+	if len(u.Problems) == 0 {
+		if !k.early.Exists() && len(u.Refs) == 0 {
+			u.Outcome = u.render(v)
 		} else if err := u.keep(v); err != nil {
-			u.blame(doc.pos, "%v", err)
+			u.blame(doc.Pos, "%v", err)
 		}
 	}
-	if u.in == nil {
-		u.places = places{} // nothing is evaluated again
+	if u.In == nil {
+		u.Places = places{} // nothing is evaluated again
 	}
 	return u, nil
 }
@@ -57,15 +57,15 @@ func (u *unit) keep(v cue.Value) error {
 	if err != nil {
 		return err
 	}
-	u.in = pack(data)
-	u.places = u.places.pack()
+	u.In = pack(data)
+	u.Places = u.Places.pack()
 	return nil
 }
 
 func (u *unit) blame(pos core.Pos, format string, args ...any) {
 	p := problem(pos, format, args...)
-	p.Spec = u.spec.ID
-	u.problems = append(u.problems, p)
+	p.Spec = u.Spec.ID
+	u.Problems = append(u.Problems, p)
 }
 
 // identify reads the envelope as far as needed to find the kind. The rest of it
@@ -73,7 +73,7 @@ func (u *unit) blame(pos core.Pos, format string, args ...any) {
 func (sh *shared) identify(doc *document) (core.SpecID, []core.Problem) {
 	st, ok := doc.expr.(*ast.StructLit)
 	if !ok {
-		return core.SpecID{}, []core.Problem{problem(doc.pos, "is no spec; want apiVersion: %s, kind, metadata and spec", core.APIVersion)}
+		return core.SpecID{}, []core.Problem{problem(doc.Pos, "is no spec; want apiVersion: %s, kind, metadata and spec", core.APIVersion)}
 	}
 	var problems []core.Problem
 	api, _ := text(st, "apiVersion")
@@ -131,25 +131,25 @@ func (u *unit) readContract(v cue.Value) error {
 	seen := map[core.SpecID]bool{}
 	for _, e := range list {
 		m, _ := e.(map[string]any)
-		rf := ref{pos: u.spec.Pos}
-		rf.to.Kind, _ = m["kind"].(string)
-		rf.to.Name, _ = m["name"].(string)
+		rf := ref{Pos: u.Spec.Pos}
+		rf.To.Kind, _ = m["kind"].(string)
+		rf.To.Name, _ = m["name"].(string)
 		if field, ok := m["field"].(string); ok {
-			rf.field = splitPath(field)
-			rf.pos = u.places.at(rf.field)
+			rf.Field = splitPath(field)
+			rf.Pos = u.Places.at(rf.Field)
 		}
-		u.refs = append(u.refs, rf)
-		if !seen[rf.to] {
-			seen[rf.to] = true
-			u.spec.Refs = append(u.spec.Refs, rf.to)
+		u.Refs = append(u.Refs, rf)
+		if !seen[rf.To] {
+			seen[rf.To] = true
+			u.Spec.Refs = append(u.Spec.Refs, rf.To)
 		}
 	}
 	facts, err := toGo(v.LookupPath(cue.ParsePath("facts")))
 	if err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}
-	u.facts = pack(facts)
-	u.factsHash = sha256.Sum256(u.facts)
+	u.Facts = pack(facts)
+	u.FactsHash = sha256.Sum256(u.Facts)
 	return nil
 }
 
@@ -159,12 +159,12 @@ func (u *unit) render(v cue.Value) *outcome {
 	out := &outcome{}
 	blame := func(pos core.Pos, format string, args ...any) {
 		p := problem(pos, format, args...)
-		p.Spec = u.spec.ID
-		out.problems = append(out.problems, p)
+		p.Spec = u.Spec.ID
+		out.Problems = append(out.Problems, p)
 	}
 	checks, err := toGo(v.LookupPath(cue.ParsePath("checks")))
 	if err != nil {
-		blame(u.spec.Pos, "kind %s: checks: %v", u.spec.ID.Kind, err)
+		blame(u.Spec.Pos, "kind %s: checks: %v", u.Spec.ID.Kind, err)
 		return out
 	}
 	for _, c := range checks.([]any) {
@@ -175,41 +175,41 @@ func (u *unit) render(v cue.Value) *outcome {
 		if len(path) > 0 && !strings.HasPrefix(msg, at) {
 			msg = shown(path) + ": " + msg
 		}
-		blame(u.places.at(path), "%s", msg)
+		blame(u.Places.at(path), "%s", msg)
 	}
-	if len(out.problems) > 0 {
+	if len(out.Problems) > 0 {
 		return out
 	}
 	for _, part := range []struct {
 		name string
 		to   *[]core.Object
-	}{{"objects", &out.objects}, {"expects", &out.expects}, {"precautions", &out.precautions}} {
+	}{{"objects", &out.Objects}, {"expects", &out.Expects}, {"precautions", &out.Precautions}} {
 		pv := v.LookupPath(cue.ParsePath(part.name))
 		for key, ov := range fields(pv) {
 			obj, err := u.object(ov)
-			if _, ok := obj.Fields["status"]; ok && part.to != &out.expects {
+			if _, ok := obj.Fields["status"]; ok && part.to != &out.Expects {
 				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
 			}
-			if part.to == &out.precautions && err == nil {
-				err = checkPrecaution(obj.ID, out.objects)
+			if part.to == &out.Precautions && err == nil {
+				err = checkPrecaution(obj.ID, out.Objects)
 			}
 			if err != nil {
-				blame(u.spec.Pos, "kind %s: %s.%s: %v", u.spec.ID.Kind, part.name, key, err)
+				blame(u.Spec.Pos, "kind %s: %s.%s: %v", u.Spec.ID.Kind, part.name, key, err)
 				continue
 			}
-			out.fields = out.fields.pack(obj.Fields)
+			out.Fields = out.Fields.pack(obj.Fields)
 			obj.Fields = nil
 			*part.to = append(*part.to, obj)
 		}
-		if err := pv.Err(); err != nil && len(out.problems) == 0 {
-			blame(u.spec.Pos, "kind %s: %s: %s", u.spec.ID.Kind, part.name, brieflyWhy(err))
+		if err := pv.Err(); err != nil && len(out.Problems) == 0 {
+			blame(u.Spec.Pos, "kind %s: %s: %s", u.Spec.ID.Kind, part.name, brieflyWhy(err))
 		}
 	}
-	if err := readReady(v, out.objects); err != nil {
-		blame(u.spec.Pos, "kind %s: ready: %v", u.spec.ID.Kind, err)
+	if err := readReady(v, out.Objects); err != nil {
+		blame(u.Spec.Pos, "kind %s: ready: %v", u.Spec.ID.Kind, err)
 	}
-	if err := u.share(v, out.objects, blame); err != nil {
-		blame(u.spec.Pos, "kind %s: ignore: %v", u.spec.ID.Kind, err)
+	if err := u.share(v, out.Objects, blame); err != nil {
+		blame(u.Spec.Pos, "kind %s: ignore: %v", u.Spec.ID.Kind, err)
 	}
 	out.clip()
 	return out

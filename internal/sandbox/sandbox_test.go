@@ -1,102 +1,136 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
-	"io/fs"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-
-	"prumo.dev/prumo/internal/core"
 )
 
 // TestMain is the child when it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Command {
-		os.Exit(Serve(context.Background(), child))
+		os.Exit(Serve(context.Background(), os.Args[2:], child))
 	}
 	os.Exit(m.Run())
 }
 
-// child renders by the name of the one file of the tree.
-func child(_ context.Context, tree core.Tree) (core.Rendering, error) {
-	if _, err := fs.Stat(tree.FS, "loop.cue"); err == nil {
-		select {}
-	}
-	if _, err := fs.Stat(tree.FS, "hog.cue"); err == nil {
-		var hog [][]byte
-		for {
-			b := make([]byte, 16<<20)
-			for i := range b {
-				b[i] = 1
+// child answers lines, each in its own way.
+func child(_ context.Context, in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		switch line := lines.Text(); line {
+		case "loop":
+			select {}
+		case "hog":
+			var hog [][]byte
+			for {
+				b := make([]byte, 16<<20)
+				for i := range b {
+					b[i] = 1
+				}
+				hog = append(hog, b)
 			}
-			hog = append(hog, b)
-			if len(hog) > 1<<20 {
-				break
+		case "overflow":
+			overflow(0)
+		case "talk":
+			for {
+				if _, err := out.Write(make([]byte, 1<<10)); err != nil {
+					return err
+				}
 			}
+		case "fail":
+			return errors.New("no disk")
+		default:
+			fmt.Fprintf(out, "%s %q\n", line, os.Getenv("PRUMO_TEST_SECRET"))
 		}
 	}
-	data, err := fs.ReadFile(tree.FS, "a.cue")
-	if err != nil {
-		return core.Rendering{}, err
-	}
-	fields := map[string]any{"replicas": int64(3), "ratio": 0.5, "list": []any{int64(1), nil, "x"},
-		"env": os.Getenv("PRUMO_TEST_SECRET"), "data": string(data)}
-	return core.Rendering{Objects: []core.Object{{ID: core.ObjectID{Kind: "X", Name: "x"}, Fields: fields}}}, nil
+	return lines.Err()
 }
 
-func render(t *testing.T, limits Limits, files map[string]string) core.Rendering {
+func overflow(n int) int { return overflow(n+1) + 1 }
+
+func start(t *testing.T, limits Limits) *Child {
 	t.Helper()
-	fsys := make(fstest.MapFS)
-	for name, text := range files {
-		fsys[name] = &fstest.MapFile{Data: []byte(text)}
-	}
-	r := &Renderer{Limits: limits}
-	got, err := r.Render(t.Context(), core.Tree{FS: fsys})
+	c, err := Start("", limits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got
+	t.Cleanup(c.Close)
+	return c
 }
 
-func TestRenderKeepsTypesAndHidesTheEnvironment(t *testing.T) {
+// say says a line and returns the answer.
+func say(ctx context.Context, c *Child, line string) (answer string, err error) {
+	err = c.Do(ctx, func() error {
+		if _, err := fmt.Fprintln(c, line); err != nil {
+			return err
+		}
+		for !strings.HasSuffix(answer, "\n") {
+			part := make([]byte, 64<<10)
+			n, err := c.Read(part)
+			if err != nil {
+				return err
+			}
+			answer += string(part[:n])
+		}
+		return nil
+	})
+	return answer, err
+}
+
+// A child answers many times, and knows nothing of the environment.
+func TestChildAnswers(t *testing.T) {
 	t.Setenv("PRUMO_TEST_SECRET", "s3cret")
-	got := render(t, Limits{}, map[string]string{"a.cue": "hello", "README.md": "not sent"})
-	want := []core.Object{{ID: core.ObjectID{Kind: "X", Name: "x"}, Fields: map[string]any{
-		"replicas": int64(3), "ratio": 0.5, "list": []any{int64(1), nil, "x"}, "env": "", "data": "hello"}}}
-	if diff := cmp.Diff(want, got.Objects); diff != "" {
-		t.Errorf("objects (-want +got):\n%s", diff)
+	c := start(t, Limits{})
+	for _, line := range []string{"one", "two"} {
+		if got, err := say(t.Context(), c, line); err != nil || got != line+" \"\"\n" {
+			t.Errorf("answer %q, %v", got, err)
+		}
 	}
 }
 
-func TestRenderIsBounded(t *testing.T) {
+// What goes over a limit, or ends the child, is told as such, and ends it.
+func TestChildIsBounded(t *testing.T) {
 	tests := []struct {
-		name, file, want string
-		limits           Limits
+		line, want string
+		limits     Limits
 	}{
-		{"time", "loop.cue", "longer than 200ms", Limits{Time: 200 * time.Millisecond}},
-		{"memory", "hog.cue", "more than 128 MiB", Limits{Memory: 128 << 20}},
-		{"files", "a.cue", "larger than a pull request may be", Limits{Files: 3}},
+		{"loop", "longer than 200ms", Limits{Time: 200 * time.Millisecond}},
+		{"hog", "more than 128 MiB", Limits{Memory: 128 << 20}},
+		{"talk", "more than 1 MiB", Limits{Output: 1 << 20}},
+		{"overflow", "fatal error: stack overflow", Limits{}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := render(t, tt.limits, map[string]string{tt.file: "hello"})
-			if len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Msg, tt.want) {
-				t.Errorf("problems %v, want one with %q", got.Problems, tt.want)
+		t.Run(tt.line, func(t *testing.T) {
+			c := start(t, tt.limits)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			_, err := say(ctx, c, tt.line)
+			if _, ok := errors.AsType[*Exceeded](err); !ok || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q that blames the line", err, tt.want)
+			}
+			if c.cmd.ProcessState == nil {
+				t.Error("the child is still there")
 			}
 		})
 	}
 }
 
-func TestRenderStopsWithItsContext(t *testing.T) {
+// What ended the child is not to blame on what it was given if it did not come of it.
+func TestChildFails(t *testing.T) {
+	_, err := say(t.Context(), start(t, Limits{}), "fail")
+	if _, blamed := errors.AsType[*Exceeded](err); blamed || err == nil || !strings.Contains(err.Error(), "no disk") {
+		t.Errorf("error %v, want one that tells what the child says", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := new(Renderer).Render(ctx, core.Tree{FS: fstest.MapFS{"loop.cue": {}}})
-	if err == nil {
-		t.Error("rendered under a cancelled context")
+	if _, err := say(ctx, start(t, Limits{}), "loop"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }
