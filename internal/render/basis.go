@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/schemas"
@@ -24,8 +25,8 @@ type basis struct {
 	path string   // of the repo's module, without its version; empty if it has none
 	key  [32]byte // of all that it was made from
 
+	cueOnce sync.Once
 	cueHash [32]byte // of all *.cue files; only what imports the repo's own packages depends on it
-	hashed  bool
 }
 
 // readBasis reads the basis of a repo.
@@ -91,13 +92,13 @@ func (b *basis) importsOwn(src []byte) bool {
 
 // allCUE is the hash of every *.cue file of the repo.
 func (b *basis) allCUE() [32]byte {
-	if !b.hashed {
+	b.cueOnce.Do(func() {
 		h := newHash("cue", b.module())
 		for _, name := range b.CUE {
 			src, _ := b.read(name) // what cannot be read fails where it is imported
 			h.add(name, src)
 		}
-		b.cueHash, b.hashed = h.sum(), true
-	}
+		b.cueHash = h.sum()
+	})
 	return b.cueHash
 }

@@ -69,7 +69,7 @@ func (g *graph) depsKey(n *node) (key [32]byte, ready bool) {
 		if to == nil || len(to.Facts) == 0 {
 			return key, false
 		}
-		h.add(rf.To.String(), to.FactsHash[:])
+		h.addSum(rf.To.String(), to.FactsHash)
 	}
 	return h.sum(), true
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"path"
+	"runtime"
+	"slices"
+	"sync"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -33,52 +36,82 @@ func (r *Renderer) readFiles(ctx context.Context, rp *repo, c *crew) ([]*fileRes
 	results := make([]*fileResult, 0, len(rp.specs))
 	var problems []core.Problem
 	err := c.do(ctx, func(yield func(task) bool) {
-		for _, f := range rp.specs {
+		for some := range slices.Chunk(rp.specs, readAhead) {
 			if ctx.Err() != nil {
 				return
 			}
-			res, src, p := r.result(rp, c.basis, f)
-			if p != nil {
-				problems = append(problems, *p)
-				continue
-			}
-			results = append(results, res)
-			if res == r.files[f.name] {
-				continue
-			}
-			r.evaluate.files++
-			if !yield(res.reading(src)) {
-				return
+			for _, l := range r.look(rp, c.basis, some) {
+				if l.problem != nil {
+					problems = append(problems, *l.problem)
+					continue
+				}
+				results = append(results, l.res)
+				if l.res == r.files[l.res.name] {
+					continue
+				}
+				r.evaluate.files++
+				if !yield(l.res.reading(l.src)) {
+					return
+				}
 			}
 		}
 	})
 	return results, problems, err
 }
 
-// result returns what a file said when last seen, if that holds, or an empty result
-// and the source to read it from.
-func (r *Renderer) result(rp *repo, b *basis, f file) (res *fileResult, src []byte, p *core.Problem) {
+// readAhead is how many files are read at once, by as many goroutines as there are
+// cores: of thousands of small files most of the time goes to opening them.
+const readAhead = 32
+
+// A looked file is one that was looked at: what it said when last seen, if that
+// holds; else an empty result, and the source to read it from.
+type looked struct {
+	res     *fileResult
+	src     []byte
+	problem *core.Problem // why it cannot be read
+}
+
+// look looks at some files. Those with an id are hardly ever read.
+func (r *Renderer) look(rp *repo, b *basis, some []file) []looked {
+	out := make([]looked, len(some))
+	readers := 1
+	if some[0].id == "" {
+		readers = runtime.GOMAXPROCS(0)
+	}
+	var wg sync.WaitGroup
+	for first := range min(readers, len(some)) {
+		wg.Go(func() {
+			for i := first; i < len(some); i += readers {
+				out[i] = r.lookAt(rp, b, some[i])
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func (r *Renderer) lookAt(rp *repo, b *basis, f file) (l looked) {
 	content := f.id
 	if content == "" {
-		if src, p = rp.read(f.name); p != nil {
-			return nil, nil, p
+		if l.src, l.problem = rp.read(f.name); l.problem != nil {
+			return l
 		}
-		sum := sha256.Sum256(src)
+		sum := sha256.Sum256(l.src)
 		content = string(sum[:])
 	}
-	if res = r.files[f.name]; res.holds(b, content) {
-		return res, nil, nil
+	if l.res = r.files[f.name]; l.res.holds(b, content) {
+		return l
 	}
 	if f.id != "" {
-		if src, p = rp.read(f.name); p != nil {
-			return nil, nil, p
+		if l.src, l.problem = rp.read(f.name); l.problem != nil {
+			return l
 		}
 	}
-	res = &fileResult{name: f.name, basis: b.key, content: content}
-	if res.importsOwn = path.Ext(f.name) == ".cue" && b.importsOwn(src); res.importsOwn {
-		res.imports = b.allCUE()
+	l.res = &fileResult{name: f.name, basis: b.key, content: content}
+	if l.res.importsOwn = path.Ext(f.name) == ".cue" && b.importsOwn(l.src); l.res.importsOwn {
+		l.res.imports = b.allCUE()
 	}
-	return res, src, nil
+	return l
 }
 
 // reading is the task to evaluate a file.

@@ -232,7 +232,12 @@ func appendEach(to []*core.Object, objects []core.Object) []*core.Object {
 // byID returns the objects in order. What is sorted are pointers: an object is large,
 // and would be moved many times.
 func byID(objects []*core.Object) []core.Object {
-	slices.SortStableFunc(objects, func(a, b *core.Object) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(objects, func(a, b *core.Object) int {
+		if c := a.ID.Compare(b.ID); c != 0 {
+			return c
+		}
+		return a.Spec.Compare(b.Spec) // more than one may expect something of an object
+	})
 	if len(objects) == 0 {
 		return nil
 	}

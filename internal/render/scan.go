@@ -139,10 +139,14 @@ func (rp *repo) read(name string) ([]byte, *core.Problem) {
 		return bad("cannot be read: %v", rootCause(err))
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > rp.limits.FileBytes {
+	info, err := f.Stat()
+	if err == nil && info.Size() > rp.limits.FileBytes {
 		return bad("has %d bytes; the limit is %d: split it", info.Size(), rp.limits.FileBytes)
 	}
-	src, err := io.ReadAll(io.LimitReader(f, rp.limits.FileBytes+1))
+	var src []byte
+	if err == nil {
+		src, err = readUpTo(f, info.Size(), rp.limits.FileBytes+1)
+	}
 	switch {
 	case err != nil:
 		return bad("cannot be read: %v", rootCause(err))
@@ -157,6 +161,13 @@ func (rp *repo) read(name string) ([]byte, *core.Problem) {
 		return nil, &p
 	}
 	return src, nil
+}
+
+// readUpTo reads a file that said how large it is, and may be larger.
+func readUpTo(f io.Reader, size, limit int64) ([]byte, error) {
+	src := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := src.ReadFrom(io.LimitReader(f, limit))
+	return src.Bytes(), err
 }
 
 // readAll reads files into one map.
