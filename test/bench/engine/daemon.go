@@ -36,10 +36,11 @@ type pass struct {
 
 // A daemon is the reconciler as a process.
 type daemon struct {
-	cmd     *exec.Cmd
-	started time.Time
-	passes  chan pass
-	log     *tail
+	cmd      *exec.Cmd
+	started  time.Time
+	passes   chan pass
+	log      *tail
+	children children
 }
 
 func startDaemon(bin, config string) (*daemon, error) {
@@ -53,6 +54,7 @@ func startDaemon(bin, config string) (*daemon, error) {
 		return nil, err
 	}
 	go d.read(stderr)
+	go d.children.watch(d.cmd.Process.Pid)
 	return d, nil
 }
 
