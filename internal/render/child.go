@@ -5,6 +5,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 
 	"prumo.dev/prumo/internal/core"
@@ -50,6 +51,13 @@ func (s *children) hire(ctx context.Context, b *basis) (evaluator, string, []cor
 	}
 	return d, a.Path, nil, nil
 }
+
+// maxChildren bounds memory: each may hold as much as its limit says, and together
+// with the daemon they shall fit where that runs.
+const maxChildren = 2
+
+// most implements staff.
+func (*children) most() int { return min(maxChildren, runtime.GOMAXPROCS(0)) }
 
 // release implements staff.
 func (s *children) release(e evaluator) { e.(*distant).child.Close() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
 	"sync"
 
 	"prumo.dev/prumo/internal/core"
@@ -56,7 +55,7 @@ func (c *crew) do(ctx context.Context, tasks iter.Seq[task]) error {
 	var errs [maxWorkers]error
 	begun, n := 0, 0
 	for t := range tasks {
-		if n%muchWork == 0 && begun < min(maxWorkers, runtime.GOMAXPROCS(0)) {
+		if n%muchWork == 0 && begun < min(maxWorkers, c.staff.most()) {
 			i := begun
 			wg.Go(func() { errs[i] = c.work(ctx, i, queue) })
 			begun++

@@ -32,6 +32,9 @@ type staff interface {
 
 	// release takes back an evaluator that had no failure.
 	release(evaluator)
+
+	// most is how many evaluators may be hired at once.
+	most() int
 }
 
 // A failure is that something could not be evaluated, and why, as people are told.

@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"cuelang.org/go/cue"
@@ -55,6 +56,9 @@ func (l *local) take() (*shared, error) {
 	loader, err := loadBuiltin()
 	return &shared{basis: &basis{}, loader: loader}, err
 }
+
+// most implements staff.
+func (*local) most() int { return runtime.GOMAXPROCS(0) }
 
 // release implements staff. The tree is not kept.
 func (l *local) release(e evaluator) {
