@@ -89,9 +89,10 @@ func (m *model) judge(t testing.TB, rep core.Report) []string {
 		live := m.live(t, s.object(m.name, 0))
 		why := ""
 		switch {
-		case s.broken: // it stays as it was, whatever that is
+		case s.broken:
+			why = m.judgeKept(t, s, live, rep)
 		case s.want != nil:
-			why = m.judgeWanted(t, s, live, rep)
+			why = m.judgeWanted(t, s, s.object(m.name, s.want.value), live, rep)
 		case live != nil && s.name != node:
 			why = m.judgeUnwanted(s, live, rep)
 		}
@@ -116,19 +117,32 @@ func (m *model) judge(t testing.TB, rep core.Report) []string {
 	return wrong
 }
 
-// judgeWanted says why a slot that the repo wants is not as it must be. What a report
+// judgeKept says why a slot is not settled of which the spec is broken. Its object stays
+// as it last was, whatever that is. But what a report says is in the way of that must be
+// so, too: once nothing is, what is owed of the last good commit is done.
+func (m *model) judgeKept(t testing.TB, s *slot, live *unstructured.Unstructured, rep core.Report) string {
+	id := s.object(m.name, 0).ID
+	if !blocked(rep, id) {
+		return ""
+	}
+	kept, ok := m.repo.lastGood(id, s.object(m.name, 0).Spec)
+	if !ok {
+		return "has something in its way, and nothing good ever spoke of it"
+	}
+	return m.judgeWanted(t, s, kept, live, rep)
+}
+
+// judgeWanted says why a slot is not as it must be, which is as wanted. What a report
 // says is in the way of it must be so: it is asked about now and then.
-func (m *model) judgeWanted(t testing.TB, s *slot, live *unstructured.Unstructured, rep core.Report) string {
-	wanted := s.object(m.name, s.want.value)
-	blocked := slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool { return o.ID == wanted.ID && isBlocked(o) })
-	err := m.obeyed(t, s.stored(m.name, s.want.value))
+func (m *model) judgeWanted(t testing.TB, s *slot, wanted core.Object, live *unstructured.Unstructured, rep core.Report) string {
+	err := m.obeyed(t, stored(wanted))
 	switch {
 	case err == nil:
 		if s.want.take { // what others hold as it is wanted, they still hold, too
 			s.held = slices.DeleteFunc(s.held, func(h holding) bool { return differs(h.fields, wanted.Fields, "") != "" })
 		}
 		return ""
-	case s.want.mode != core.DriftCorrect && s.meddled && !blocked:
+	case s.want.mode != core.DriftCorrect && s.meddled && !blocked(rep, wanted.ID):
 		return "" // reported, and left alone
 	case live == nil:
 		return err.Error()
@@ -174,6 +188,11 @@ func held(rep core.Report) int {
 // isBlocked reports whether something is in the way of an object.
 func isBlocked(o core.Outcome) bool {
 	return o.Status == core.StatusBlocked && o.Action == core.ActionBlocked
+}
+
+// blocked reports whether a report says that something is in the way of an object.
+func blocked(rep core.Report, id core.ObjectID) bool {
+	return slices.ContainsFunc(rep.Result.Outcomes, func(o core.Outcome) bool { return o.ID == id && isBlocked(o) })
 }
 
 // waits reports whether the deletion or release of an object waits for another that

@@ -45,7 +45,7 @@ func (p *process) settle(t testing.TB, approve func(core.Report) bool) core.Repo
 		if !quiet || err != nil || len(wrong) > 0 {
 			calm = 0
 		} else if calm++; calm == 2 || p.watched == nil { // what a watch has still to tell is told by then
-			p.stays(t)
+			p.stays(t, rep)
 			return rep
 		}
 		if time.Now().After(end) {
@@ -68,18 +68,19 @@ func (p *process) sleep() {
 	}
 }
 
-// stays proves that nothing more is written, and by a view that watches nothing
-// even asked.
-func (p *process) stays(t testing.TB) {
+// stays proves that nothing more is written after the report of a state that has
+// settled.
+func (p *process) stays(t testing.TB, settled core.Report) {
 	t.Helper()
 	for range 2 {
-		before := len(p.wire.Writes())
+		before, owed := len(p.wire.Writes()), p.world.repo.applied.Owed
 		rep, err := p.pass(t)
 		if err != nil {
 			t.Fatalf("a pass over what has settled: %v", err)
 		}
 		if more := p.wire.Writes()[before:]; len(more) > 0 {
-			t.Fatalf("it had settled, and yet: %v\n%s", more, describe(rep))
+			t.Fatalf("it had settled, and yet: %v\n%swhen it had settled, at %s, with %v owed:\n%s",
+				more, describe(rep), settled.Time.Format(time.StampMilli), owed, describe(settled))
 		}
 	}
 }
@@ -185,6 +186,9 @@ func describe(rep core.Report) string {
 		if plan != nil {
 			for _, c := range plan.Changes {
 				s += fmt.Sprintf("  %s %s %s %s %s\n", c.Action, c.ID, c.Class, c.Mode, c.Reason)
+				if !c.RetryAt.IsZero() {
+					s += fmt.Sprintf("    asked about again at %s\n", c.RetryAt.Format(time.StampMilli))
+				}
 				for _, f := range c.Fields {
 					s += fmt.Sprintf("    %s: %v -> %v (%s)\n", f.Path, f.From, f.To, f.Manager)
 				}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,10 +85,10 @@ func (s *slot) object(namespace string, value int) core.Object {
 	return o
 }
 
-// stored is what the server must have of it then, but for what it writes in another
-// way than it is told: text that it encodes.
-func (s *slot) stored(namespace string, value int) core.Object {
-	o := s.object(namespace, value)
+// stored is what the server must have of a wanted object, but for what it writes in
+// another way than it is told: text that it encodes.
+func stored(o core.Object) core.Object {
+	o.Fields = maps.Clone(o.Fields)
 	delete(o.Fields, "stringData")
 	return o
 }

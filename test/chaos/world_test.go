@@ -1,9 +1,11 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,6 +78,21 @@ func (r *repo) head() core.Rendering { return r.history[len(r.history)-1] }
 
 func (r *repo) revision(n int) core.Revision {
 	return core.Revision{Commit: fmt.Sprintf("%040d", n), Ref: "refs/heads/main"}
+}
+
+// lastGood is an object as the last commit had it that was applied when its spec was
+// good; false if there was none.
+func (r *repo) lastGood(id core.ObjectID, spec core.SpecID) (core.Object, bool) {
+	commit := cmp.Or(r.applied.Kept[spec.String()], r.applied.Commit)
+	for n, want := range r.history {
+		if r.revision(n+1).Commit == commit {
+			i := slices.IndexFunc(want.Objects, func(o core.Object) bool { return o.ID == id })
+			if i >= 0 {
+				return want.Objects[i], true
+			}
+		}
+	}
+	return core.Object{}, false
 }
 
 // Advance implements reconcile.Source.
