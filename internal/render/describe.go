@@ -38,9 +38,14 @@ func want(v cue.Value) string {
 	if v.IncompleteKind() == cue.ListKind {
 		return "a list"
 	}
-	if s := brief(v); strings.Contains(s, dnsLabel) {
+	s := brief(v)
+	if strings.Contains(s, dnsLabel) {
 		return "lower case letters, digits and dashes, 63 at most"
-	} else if s != "" && len(s) < 100 {
+	}
+	if words := bounds(v); words != "" && len(words) < 100 {
+		return words
+	}
+	if s != "" && len(s) < 100 {
 		return s
 	}
 	return v.IncompleteKind().String()
