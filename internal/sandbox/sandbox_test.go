@@ -28,16 +28,11 @@ func child(_ context.Context, in io.Reader, out io.Writer) error {
 		case "loop":
 			select {}
 		case "hog":
-			var hog [][]byte
-			for {
-				b := make([]byte, 16<<20)
-				for i := range b {
-					b[i] = 1
-				}
-				hog = append(hog, b)
+			for hog := []byte{1}; ; {
+				hog = append(hog, hog...)
 			}
 		case "overflow":
-			overflow(0)
+			fmt.Fprintln(out, overflow(1))
 		case "talk":
 			for {
 				if _, err := out.Write(make([]byte, 1<<10)); err != nil {
@@ -53,7 +48,12 @@ func child(_ context.Context, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-func overflow(n int) int { return overflow(n+1) + 1 }
+func overflow(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return overflow(n+1) + 1
+}
 
 func start(t *testing.T, limits Limits) *Child {
 	t.Helper()
