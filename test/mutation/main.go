@@ -47,6 +47,9 @@ func run(ctx context.Context, words []string) (failed int, err error) {
 			continue
 		}
 		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			o := m.try(ctx)
 			mu.Lock()
 			defer mu.Unlock()
