@@ -22,7 +22,7 @@ const (
 // and each spec in time each, and a tree in time all.
 func bounded(each, all time.Duration) render.Options {
 	return render.Options{Time: all, Child: func() (render.Child, error) {
-		return sandbox.Start("", sandbox.Limits{Time: each})
+		return sandbox.Start(sandbox.Limits{Time: each})
 	}}
 }
 

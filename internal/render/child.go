@@ -16,7 +16,7 @@ type Child interface {
 	io.ReadWriter // its standard output and input
 
 	// Do runs one exchange with it. An error is one of the exchange, made plain: a
-	// *Culprit if what was exchanged is to blame. After it the child is gone.
+	// Culprit if what was exchanged is to blame. After it the child is gone.
 	Do(ctx context.Context, exchange func() error) error
 
 	// Close ends it.

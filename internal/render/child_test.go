@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 func inChildren(t *testing.T, limits sandbox.Limits, time time.Duration) *Renderer {
 	t.Helper()
-	r, err := New(Options{Time: time, Child: func() (Child, error) { return sandbox.Start("", limits) }})
+	r, err := New(Options{Time: time, Child: func() (Child, error) { return sandbox.Start(limits) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,4 +175,31 @@ func TestFailureIsTriedAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A tree whose kinds do not end is not tried again with each pass.
+func TestTreeFailureIsRemembered(t *testing.T) {
+	t.Parallel()
+	tree := &identifiedFS{MapFS: common(t), id: "first"}
+	tree.MapFS["kinds/slow.cue"] = &fstest.MapFile{Data: []byte("package kinds\n\n" + endless)}
+	started := 0
+	r, err := New(Options{Child: func() (Child, error) {
+		started++
+		return sandbox.Start(sandbox.Limits{Time: time.Second})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		id   string
+		want int
+	}{{"first", 1}, {"first", 1}, {"second", 2}} {
+		tree.id = step.id
+		if out := render(t, r, tree); len(out.Problems) != 1 || out.Problems[0].Pos.File != kindsDir {
+			t.Errorf("problems %v, want one of the kinds", out.Problems)
+		}
+		if started != step.want {
+			t.Errorf("tree %s: %d children started by now, want %d", step.id, started, step.want)
+		}
+	}
 }

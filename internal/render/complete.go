@@ -40,12 +40,13 @@ func (n *node) completion(g *graph, key [32]byte) task {
 	}
 	return task{
 		pos: n.Spec.Pos,
-		do: func(ctx context.Context, e evaluator) error {
+		do: func(ctx context.Context, e evaluator) (int, error) {
 			out, err := e.complete(ctx, n.unit, g.deps(n))
-			if err == nil {
-				settle(out)
+			if err != nil {
+				return 0, err
 			}
-			return err
+			settle(out)
+			return len(out.Fields), nil
 		},
 		fail: func(p core.Problem) {
 			p.Spec = n.Spec.ID

@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"prumo.dev/prumo/internal/core"
 )
 
 // A task is for any evaluator of a crew.
 type task struct {
-	do   func(context.Context, evaluator) error
-	pos  core.Pos           // of what is evaluated
-	fail func(core.Problem) // is told if that has a failure
+	do   func(context.Context, evaluator) (size int, err error) // in bytes, of what came of it
+	pos  core.Pos                                               // of what is evaluated
+	fail func(core.Problem)                                     // is told if that has a failure
 }
 
 const (
@@ -31,6 +32,8 @@ const (
 type crew struct {
 	staff   staff
 	basis   *basis
+	limit   int64 // bytes of what all tasks come to
+	said    atomic.Int64
 	workers [maxWorkers]evaluator
 }
 
@@ -42,7 +45,7 @@ func (c *crew) begin(ctx context.Context) (path string, problems []core.Problem,
 		if len(c.basis.Kinds) > 0 {
 			pos = core.Pos{File: kindsDir}
 		}
-		return "", []core.Problem{problem(pos, "%v", f)}, nil
+		return "", nil, &treeFailure{problem(pos, "%v", f)}
 	}
 	return path, problems, err
 }
@@ -79,7 +82,10 @@ func (c *crew) work(ctx context.Context, i int, queue <-chan task) error {
 		if err := c.replace(ctx, i); err != nil {
 			return err
 		}
-		err := t.do(ctx, c.workers[i])
+		size, err := t.do(ctx, c.workers[i])
+		if c.said.Add(int64(size)) > c.limit {
+			return &treeFailure{problem(core.Pos{}, "all files together come to more than %d MiB, which is the limit; split the repo", c.limit>>20)}
+		}
 		if err == nil {
 			continue
 		}

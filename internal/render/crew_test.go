@@ -49,7 +49,7 @@ func TestCrewKinds(t *testing.T) {
 	var seen []evaluator
 	two := make(chan struct{})
 	meet := func(i int) task {
-		return task{do: func(_ context.Context, e evaluator) error {
+		return task{do: func(_ context.Context, e evaluator) (int, error) {
 			mu.Lock()
 			if len(seen) == 0 || len(seen) == 1 && seen[0] != e {
 				if seen = append(seen, e); len(seen) == 2 {
@@ -58,17 +58,17 @@ func TestCrewKinds(t *testing.T) {
 			}
 			mu.Unlock()
 			if i < muchWork {
-				return nil
+				return 0, nil
 			}
 			select {
 			case <-two:
 			case <-time.After(time.Minute):
 				t.Error("no second worker")
 			}
-			return nil
+			return 0, nil
 		}}
 	}
-	c := &crew{staff: r.staff, basis: b}
+	c := &crew{staff: r.staff, basis: b, limit: r.limits.Bytes}
 	if err := c.do(t.Context(), func(yield func(task) bool) {
 		for i := range muchWork + 2 {
 			yield(meet(i))

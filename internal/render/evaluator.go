@@ -42,6 +42,11 @@ type failure struct{ why string }
 
 func (f *failure) Error() string { return f.why }
 
+// A treeFailure is one that concerns a whole tree: nothing of it is rendered.
+type treeFailure struct{ problem core.Problem }
+
+func (f *treeFailure) Error() string { return f.problem.String() }
+
 // patience is how long what had a failure is not tried again, if it is still the
 // same. It may be that the machine was busy; and it may take a minute each time.
 const patience = 10 * time.Minute

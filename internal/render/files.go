@@ -118,9 +118,9 @@ func (r *Renderer) lookAt(rp *repo, b *basis, f file) (l looked) {
 func (res *fileResult) reading(src []byte) task {
 	return task{
 		pos: core.Pos{File: res.name, Line: 1},
-		do: func(ctx context.Context, e evaluator) (err error) {
+		do: func(ctx context.Context, e evaluator) (size int, err error) {
 			res.says, err = e.read(ctx, res.name, src)
-			return err
+			return res.size(), err
 		},
 		fail: func(p core.Problem) { res.says, res.retry = says{Problems: []core.Problem{p}}, retryLater() },
 	}

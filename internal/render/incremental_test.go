@@ -116,6 +116,7 @@ func TestLimits(t *testing.T) {
 		{"bytes", 2, Limits{FileBytes: 900}, "boxes/big.yaml: has 1000 bytes; the limit is 900", 2},
 		{"files", 2, Limits{Files: 5}, "more than 5 files and folders", 0},
 		{"specs", 2, Limits{Specs: 1}, "boxes/b.yaml:1:1: the repo has 2 specs and the limit is 1: from this one on", 0},
+		{"bytes of all", 2, Limits{Bytes: 100}, "all files together come to more than 0 MiB", 0},
 		{"objects", 2, Limits{Objects: 1}, "boxes/b.yaml:1:1: the repo renders more than 1 objects", 1},
 		{"objects of a spec", 3, Limits{SpecObjects: 2}, "boxes/a.yaml:1:1: renders 3 objects, and the limit for one spec is 2", 1},
 		{"bytes of an object", 1_500_000, Limits{}, "boxes/a.yaml:1:1: kind Box: objects.map: ConfigMap/a has more than 1500000 bytes", 1},

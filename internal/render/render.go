@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ type Limits struct {
 	Files     int   // folders and files looked at; default 50,000
 	Specs     int   // default 50,000
 	Objects   int   // default 200,000
+	Bytes     int64 // that all files come to, as they are kept; default 256 MiB
 
 	SpecObjects int // of one spec; default 5,000
 }
@@ -27,6 +29,7 @@ func (l Limits) orDefault() Limits {
 		Files:     cmp.Or(l.Files, 50_000),
 		Specs:     cmp.Or(l.Specs, 50_000),
 		Objects:   cmp.Or(l.Objects, 200_000),
+		Bytes:     cmp.Or(l.Bytes, 256<<20),
 
 		SpecObjects: cmp.Or(l.SpecObjects, 5_000),
 	}
@@ -50,6 +53,7 @@ type Renderer struct {
 	basis    *basis                 // of the last tree, if that had a good one
 	files    map[string]*fileResult // of the last tree, by name
 	last     last
+	failed   failed
 	evaluate counters
 }
 
@@ -78,24 +82,47 @@ func New(opts Options) (*Renderer, error) {
 func (r *Renderer) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.time == 0 {
-		return r.render(ctx, tree)
+	id := contentID(tree.FS)
+	switch {
+	case id != "" && id == r.last.tree:
+		return r.last.rendering, nil
+	case id != "" && id == r.failed.tree && !r.failed.retry.due():
+		return r.failed.rendering(), nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, r.time)
-	defer cancel()
-	out, err := r.render(bounded, tree)
-	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		return core.Rendering{Problems: []core.Problem{problem(core.Pos{},
-			"to evaluate all files took longer than %v and was stopped; look for unbounded comprehensions or references", r.time)}}, nil
+	out, err := r.renderInTime(ctx, tree, id)
+	if f, ok := errors.AsType[*treeFailure](err); ok {
+		r.failed = failed{id, f.problem, retryLater()}
+		return r.failed.rendering(), nil
 	}
 	return out, err
 }
 
-func (r *Renderer) render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
-	id := contentID(tree.FS)
-	if id != "" && id == r.last.tree {
-		return r.last.rendering, nil
+// failed is what was wrong with a whole tree.
+type failed struct {
+	tree    string // its id, if the file system has one
+	problem core.Problem
+	retry   retry
+}
+
+func (f failed) rendering() core.Rendering {
+	return core.Rendering{Problems: []core.Problem{f.problem}}
+}
+
+func (r *Renderer) renderInTime(ctx context.Context, tree core.Tree, id string) (core.Rendering, error) {
+	if r.time == 0 {
+		return r.render(ctx, tree, id)
 	}
+	bounded, cancel := context.WithTimeout(ctx, r.time)
+	defer cancel()
+	out, err := r.render(bounded, tree, id)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return core.Rendering{}, &treeFailure{problem(core.Pos{},
+			"to evaluate all files took longer than %v and was stopped; look for unbounded comprehensions or references", r.time)}
+	}
+	return out, err
+}
+
+func (r *Renderer) render(ctx context.Context, tree core.Tree, id string) (core.Rendering, error) {
 	repo, problems, err := scan(ctx, tree.FS, r.limits)
 	if err != nil {
 		return core.Rendering{}, fmt.Errorf("read the tree of %s: %w", tree.Revision.Short(), err)
@@ -104,7 +131,7 @@ func (r *Renderer) render(ctx context.Context, tree core.Tree) (core.Rendering, 
 	if problems = append(problems, more...); len(more) > 0 {
 		return core.Rendering{Problems: sorted(problems)}, nil
 	}
-	c := &crew{staff: r.staff, basis: b}
+	c := &crew{staff: r.staff, basis: b, limit: r.limits.Bytes}
 	defer c.end()
 	if more, err = r.load(ctx, c); err != nil {
 		return core.Rendering{}, err

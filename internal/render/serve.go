@@ -3,7 +3,6 @@ package render
 import (
 	"context"
 	"encoding/gob"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -17,7 +16,19 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &server{loader: loader, in: gob.NewDecoder(in), out: gob.NewEncoder(out)}
+	s := &server{in: gob.NewDecoder(in), out: gob.NewEncoder(out)}
+	var first question
+	if err := s.in.Decode(&first); err != nil {
+		return fmt.Errorf("read the basis: %w", err)
+	}
+	first.Basis.read = s.fetch
+	sh, problems := loader.load(first.Basis)
+	if sh == nil {
+		return s.out.Encode(answer{Problems: problems})
+	}
+	if err := s.out.Encode(answer{Path: sh.path}); err != nil {
+		return fmt.Errorf("write what the basis says: %w", err)
+	}
 	for {
 		var q question
 		if err := s.in.Decode(&q); err == io.EOF {
@@ -25,41 +36,31 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("read what to evaluate: %w", err)
 		}
-		if err := s.out.Encode(s.answer(ctx, q)); err != nil {
+		if err := s.out.Encode(sh.answer(ctx, q)); err != nil {
 			return fmt.Errorf("write what it says: %w", err)
 		}
 	}
 }
 
-// A server answers the questions of one distant.
-type server struct {
-	loader *builtin
-	shared *shared
+// answer answers a question about a file or a unit.
+func (sh *shared) answer(ctx context.Context, q question) (a answer) {
+	var err error
+	if q.Unit != nil {
+		a.Outcome, err = sh.complete(ctx, q.Unit, q.Deps)
+	} else {
+		a.Says, err = sh.read(ctx, q.Name, q.Src)
+	}
+	if err != nil {
+		a.Failure = err.Error()
+	}
+	return a
+}
 
+// A server is the side of the child.
+type server struct {
 	mu  sync.Mutex // CUE may read files side by side
 	in  *gob.Decoder
 	out *gob.Encoder
-}
-
-func (s *server) answer(ctx context.Context, q question) (a answer) {
-	var err error
-	switch {
-	case q.Basis != nil:
-		q.Basis.read = s.fetch
-		if s.shared, a.Problems = s.loader.load(q.Basis); s.shared != nil {
-			a.Path = s.shared.path
-		}
-	case s.shared == nil:
-		a.Failure = "no basis was loaded"
-	case q.Unit != nil:
-		a.Outcome, err = s.shared.complete(ctx, q.Unit, q.Deps)
-	default:
-		a.Says, err = s.shared.read(ctx, q.Name, q.Src)
-	}
-	if f, ok := errors.AsType[*failure](err); ok {
-		a.Failure = f.why
-	}
-	return a
 }
 
 // fetch asks for a file.

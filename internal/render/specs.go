@@ -113,6 +113,17 @@ func (sh *shared) readFile(name string, src []byte) (said says) {
 	return said
 }
 
+// size is about how many bytes are kept of it.
+func (s *says) size() (n int) {
+	for _, u := range s.Units {
+		n += len(u.In) + len(u.Facts) + len(u.Places.Packed)
+		if u.Outcome != nil {
+			n += len(u.Outcome.Fields)
+		}
+	}
+	return n
+}
+
 func noSpec(name string) core.Problem {
 	return problem(core.Pos{File: name, Line: 1},
 		"has no spec; want apiVersion: %q, kind, metadata and spec (what other files import belongs in definitions, #name)", core.APIVersion)

@@ -43,13 +43,11 @@ type Child struct {
 	ended  error // how, once Close returned
 }
 
-// Start starts the program exe as a child; empty means this one.
-func Start(exe string, limits Limits) (*Child, error) {
-	var err error
-	if exe == "" {
-		if exe, err = os.Executable(); err != nil {
-			return nil, err
-		}
+// Start starts this program as a child.
+func Start(limits Limits) (*Child, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	c := &Child{limits: limits.orDefaults(), stderr: head{limit: 4 << 10}}
 	c.left = c.limits.Output

@@ -57,7 +57,7 @@ func overflow(n int) int {
 
 func start(t *testing.T, limits Limits) *Child {
 	t.Helper()
-	c, err := Start("", limits)
+	c, err := Start(limits)
 	if err != nil {
 		t.Fatal(err)
 	}
