@@ -231,14 +231,7 @@ cat key.pub`)
 	}
 	verify := func(code, found string) string {
 		t.Helper()
-		tip, err := repo.Fetch(t.Context(), "refs/heads/main")
-		if err != nil {
-			t.Fatal(err)
-		}
-		verdict, err := NewVerifier(anchor).Verify(t.Context(), repo, "", tip)
-		if err != nil {
-			t.Fatal(err)
-		}
+		verdict := verifyMain(t, repo, anchor)
 		checkFound(t, verdict, code, found)
 		if code == "" {
 			return ""

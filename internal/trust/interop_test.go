@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/git"
 )
 
@@ -67,14 +68,7 @@ func TestRealTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tip, err := repo.Fetch(t.Context(), "refs/heads/main")
-	if err != nil {
-		t.Fatal(err)
-	}
-	verdict, err := NewVerifier(anchor).Verify(t.Context(), repo, "", tip)
-	if err != nil {
-		t.Fatal(err)
-	}
+	verdict := verifyMain(t, repo, anchor)
 	checkVerdict(t, verdict, "", "")
 	for _, c := range verdict.Commits[1:] {
 		parsed, err := repo.Commit(c.Commit)
@@ -103,7 +97,7 @@ func TestRealTools(t *testing.T) {
 			run("sh", "-c", strings.NewReplacer("YOU", name, "git tag", config, "git push ORIGIN", "true").Replace(command))
 		}
 	}
-	realApprovals(t, NewVerifier(anchor), repo, tip, approve)
+	realApprovals(t, NewVerifier(anchor), repo, verdict.To, approve)
 }
 
 // realApprovals makes approvals by the command that the refusal prints.
@@ -168,4 +162,18 @@ func realKeys(t *testing.T, g *gpg, dir string, run func(...string) string) (peo
 	people += fmt.Sprintf("  gpg: {kind: human, keys: [{%s}]}\n", g.signer(fpr, time.Now()).policy)
 	sign["gpg"] = []string{"-c", "gpg.format=openpgp", "-c", "user.signingkey=" + fpr}
 	return people, sign
+}
+
+// verifyMain fetches main and judges all of it.
+func verifyMain(t *testing.T, repo *git.Repo, anchor *Anchor) core.Verdict {
+	t.Helper()
+	tip, err := repo.Fetch(t.Context(), "refs/heads/main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := NewVerifier(anchor).Verify(t.Context(), repo, "", tip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verdict
 }
