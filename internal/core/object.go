@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"prumo.dev/prumo/internal/objpath"
@@ -114,4 +115,13 @@ type Rendering struct {
 	// Precautions are partial objects, laid over the Objects of the same id while
 	// what the spec expects is not so.
 	Precautions []Object
+}
+
+// Without returns the rendering without what some specs render to. The specs stay.
+func (r Rendering) Without(specs func(SpecID) bool) Rendering {
+	of := func(o Object) bool { return specs(o.Spec) }
+	r.Objects = slices.DeleteFunc(slices.Clone(r.Objects), of)
+	r.Expects = slices.DeleteFunc(slices.Clone(r.Expects), of)
+	r.Precautions = slices.DeleteFunc(slices.Clone(r.Precautions), of)
+	return r
 }

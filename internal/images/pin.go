@@ -128,10 +128,7 @@ func without(r core.Rendering, problems []core.Problem) core.Rendering {
 			}
 		}
 	}
-	of := func(o core.Object) bool { return blocked[o.Spec] }
-	r.Objects = slices.DeleteFunc(slices.Clone(r.Objects), of)
-	r.Expects = slices.DeleteFunc(slices.Clone(r.Expects), of)
-	r.Precautions = slices.DeleteFunc(slices.Clone(r.Precautions), of)
+	r = r.Without(func(s core.SpecID) bool { return blocked[s] })
 	r.Problems = slices.Concat(r.Problems, problems)
 	slices.SortStableFunc(r.Problems, func(a, b core.Problem) int { return a.Pos.Compare(b.Pos) })
 	return r

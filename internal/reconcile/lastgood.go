@@ -61,7 +61,7 @@ const maxKept = 32
 // out: nothing becomes of it, and nothing is deleted while the repo has the problems
 // that it was kept for.
 func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept core.Kept) (core.Rendering, error) {
-	now = leaveOut(now, kept)
+	now = now.Without(func(s core.SpecID) bool { _, ok := kept[s.String()]; return ok })
 	byCommit := make(map[string]map[string]bool)
 	for spec, commit := range kept {
 		if byCommit[commit] == nil {
@@ -83,15 +83,6 @@ func (r *Reconciler) withKept(ctx context.Context, now core.Rendering, kept core
 		now = add(now, was, func(spec core.SpecID, _ core.Pos) bool { return byCommit[commit][spec.String()] })
 	}
 	return now, errors.Join(errs...)
-}
-
-// leaveOut returns a rendering without what some specs render to.
-func leaveOut(r core.Rendering, specs core.Kept) core.Rendering {
-	of := func(o core.Object) bool { _, ok := specs[o.Spec.String()]; return ok }
-	r.Objects = slices.DeleteFunc(slices.Clone(r.Objects), of)
-	r.Expects = slices.DeleteFunc(slices.Clone(r.Expects), of)
-	r.Precautions = slices.DeleteFunc(slices.Clone(r.Precautions), of)
-	return r
 }
 
 func (r *Reconciler) renderCommit(ctx context.Context, commit string) (core.Rendering, error) {
