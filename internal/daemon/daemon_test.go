@@ -40,9 +40,29 @@ import (
 // own program again, which here is the test.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
+		if err := os.WriteFile(childMark(), nil, 0o600); err != nil {
+			panic(err)
+		}
 		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
 	}
 	clustertest.Main(m)
+}
+
+// childMark is the file that a child makes when it starts.
+func childMark() string {
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return exe + ".child"
+}
+
+// inChild wants that a child was started since it was asked last.
+func inChild(t *testing.T, what string) {
+	t.Helper()
+	if err := os.Remove(childMark()); err != nil {
+		t.Errorf("%s was evaluated in the daemon's own process (%v)", what, err)
+	}
 }
 
 // A world is a daemon, its repo and its cluster.
@@ -175,6 +195,7 @@ func (w *world) applies(t *testing.T) {
 		}
 		return nil
 	})
+	inChild(t, "the revision in force")
 	if body := w.get(t, "/metrics", 200); !strings.Contains(body, fmt.Sprintf("prumo_revision_info{commit=%q} 1", head)) {
 		t.Error("/metrics does not name the revision in force")
 	}
@@ -229,6 +250,7 @@ func (w *world) plansPulls(t *testing.T) {
 	pull := forge.Pull{Title: "no more labels", Author: "flo", HeadRef: "proposal", HeadSHA: w.lab.Repo.Head(), BaseRef: "main", BaseSHA: base}
 	pull = w.forge.Pull(w.forge.AddPull(pull))
 	w.untilComment(t, pull, "**5 to delete** · **3 held (3 delete)**", forge.Status{State: "success"})
+	inChild(t, "a pull request")
 
 	w.commit(t, "", func() error { return w.lab.Repo.Remove("pools/clinical.yaml") })
 	pull.HeadSHA = w.lab.Repo.Head()
