@@ -2,6 +2,7 @@ package objpath_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,6 +127,7 @@ func decodeAny(t *testing.T, s string) (v any) {
 func FuzzRules(f *testing.F) {
 	f.Add(`Deployment .spec.replicas; .data["x.json"]`)
 	f.Add(`.spec.ports[port=80,protocol="T\"CP"].x[=y][0]`)
+	f.Add(".x[=" + strings.Repeat("\xf5", 1000) + "]") // four times as long when it is written
 	f.Fuzz(func(t *testing.T, s string) {
 		rules, err := objpath.ParseRules(s)
 		if err != nil {

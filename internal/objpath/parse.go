@@ -9,14 +9,17 @@ import (
 
 // Limits of what a person writes; nothing useful comes near.
 const (
-	maxLength = 1024 // bytes of a path
+	maxLength = 1024 // bytes of a path, as given and as written
 	maxRules  = 100  // of one list
 )
 
-// Parse reads a path. The error says what is wrong and what is wanted.
+var errTooLong = fmt.Errorf("is longer than %d bytes", maxLength)
+
+// Parse reads a path. The error says what is wrong and what is wanted. What it
+// reads, it reads again as [Path.String] writes it.
 func Parse(s string) (Path, error) {
 	if len(s) > maxLength {
-		return nil, fmt.Errorf("is longer than %d bytes", maxLength)
+		return nil, errTooLong
 	}
 	if s == "" {
 		return nil, errors.New("is empty; want a path such as .spec.replicas")
@@ -31,6 +34,9 @@ func Parse(s string) (Path, error) {
 	}
 	if p[0].Field == "" {
 		return nil, fmt.Errorf("%q: begins with an item of a list; want a field, such as .spec", s)
+	}
+	if len(p.String()) > maxLength { // quotes and escapes make it longer
+		return nil, errTooLong
 	}
 	return p, nil
 }
