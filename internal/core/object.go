@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -62,16 +61,16 @@ func (id ObjectID) String() string {
 // Compare orders object ids by group, kind, namespace, name.
 func (id ObjectID) Compare(o ObjectID) int {
 	// One after the other: tens of thousands are sorted, and cmp.Or compares all.
-	if c := cmp.Compare(id.Group, o.Group); c != 0 {
+	if c := strings.Compare(id.Group, o.Group); c != 0 {
 		return c
 	}
-	if c := cmp.Compare(id.Kind, o.Kind); c != 0 {
+	if c := strings.Compare(id.Kind, o.Kind); c != 0 {
 		return c
 	}
-	if c := cmp.Compare(id.Namespace, o.Namespace); c != 0 {
+	if c := strings.Compare(id.Namespace, o.Namespace); c != 0 {
 		return c
 	}
-	return cmp.Compare(id.Name, o.Name)
+	return strings.Compare(id.Name, o.Name)
 }
 
 // An Object is one Kubernetes object as a spec wants it, without marks.

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"strings"
 )
 
 // APIVersion is the apiVersion of every spec.
@@ -36,7 +37,7 @@ func (id SpecID) String() string {
 
 // Compare orders spec ids by kind and name.
 func (id SpecID) Compare(o SpecID) int {
-	return cmp.Or(cmp.Compare(id.Kind, o.Kind), cmp.Compare(id.Name, o.Name))
+	return cmp.Or(strings.Compare(id.Kind, o.Kind), strings.Compare(id.Name, o.Name))
 }
 
 // A Spec is one declared thing of the infra repo.

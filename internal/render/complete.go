@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"crypto/sha256"
 
 	"prumo.dev/prumo/internal/core"
 )
@@ -61,18 +62,19 @@ func (n *node) settle() {
 	n.bad = len(n.problems) > 0
 }
 
-// depsKey tells facts of all that a spec needs from other facts. It is not ready if
-// one of these has none.
+// depsKey tells facts of all that a spec needs, in the order of its refs, from other
+// facts. It is not ready if one of these has none.
 func (g *graph) depsKey(n *node) (key [32]byte, ready bool) {
-	h := newHash("deps", nil)
+	var few [4 * sha256.Size]byte
+	facts := few[:0]
 	for _, rf := range n.Refs {
 		to := g.byID[rf.To]
 		if to == nil || len(to.Facts) == 0 {
 			return key, false
 		}
-		h.addSum(rf.To.String(), to.FactsHash)
+		facts = append(facts, to.FactsHash[:]...)
 	}
-	return h.sum(), true
+	return sha256.Sum256(facts), true
 }
 
 // deps are the facts of all that a spec needs.

@@ -33,85 +33,84 @@ func (res *fileResult) holds(b *basis, content string) bool {
 // cannot be read. A file that is what it was when last seen is not evaluated, and
 // if the file system tells that by an id not even read.
 func (r *Renderer) readFiles(ctx context.Context, rp *repo, c *crew) ([]*fileResult, []core.Problem, error) {
-	results := make([]*fileResult, 0, len(rp.specs))
+	results := r.recall(ctx, rp, c.basis)
 	var problems []core.Problem
 	err := c.do(ctx, func(yield func(task) bool) {
-		for some := range slices.Chunk(rp.specs, readAhead) {
+		for i, f := range rp.specs {
+			if results[i] != nil {
+				continue
+			}
 			if ctx.Err() != nil {
 				return
 			}
-			for _, l := range r.look(rp, c.basis, some) {
-				if l.problem != nil {
-					problems = append(problems, *l.problem)
-					continue
-				}
-				results = append(results, l.res)
-				if l.res == r.files[l.res.name] {
-					continue
-				}
-				r.evaluate.files++
-				if !yield(l.res.reading(l.src)) {
-					return
-				}
+			src, p := rp.read(f.name)
+			if p != nil {
+				problems = append(problems, *p)
+				continue
+			}
+			results[i] = newFileResult(c.basis, f, src)
+			r.evaluate.files++
+			if !yield(results[i].reading(src)) {
+				return
 			}
 		}
 	})
-	return results, problems, err
+	unread := func(res *fileResult) bool { return res == nil }
+	return slices.DeleteFunc(results, unread), problems, err
 }
 
-// readAhead is how many files are read at once, by as many goroutines as there are
-// cores: of thousands of small files most of the time goes to opening them.
-const readAhead = 32
-
-// A looked file is one that was looked at: what it said when last seen, if that
-// holds; else an empty result, and the source to read it from.
-type looked struct {
-	res     *fileResult
-	src     []byte
-	problem *core.Problem // why it cannot be read
-}
-
-// look looks at some files. Those with an id are hardly ever read.
-func (r *Renderer) look(rp *repo, b *basis, some []file) []looked {
-	out := make([]looked, len(some))
-	readers := 1
-	if some[0].id == "" {
-		readers = runtime.GOMAXPROCS(0)
-	}
+// recall returns what each file said when last seen, and nil for those of which that
+// does not hold. Each core looks at its share: of thousands of small files nearly all
+// the time goes to opening them.
+func (r *Renderer) recall(ctx context.Context, rp *repo, b *basis) []*fileResult {
+	results := make([]*fileResult, len(rp.specs))
+	cores := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
-	for first := range min(readers, len(some)) {
+	for first := range cores {
 		wg.Go(func() {
-			for i := first; i < len(some); i += readers {
-				out[i] = r.lookAt(rp, b, some[i])
+			var room []byte
+			for i := first; i < len(results) && ctx.Err() == nil; i += cores {
+				if seen := r.files[rp.specs[i].name]; seen != nil {
+					var content string
+					if content, room = rp.content(rp.specs[i], room); seen.holds(b, content) {
+						results[i] = seen
+					}
+				}
 			}
 		})
 	}
 	wg.Wait()
-	return out
+	return results
 }
 
-func (r *Renderer) lookAt(rp *repo, b *basis, f file) (l looked) {
-	content := f.id
-	if content == "" {
-		if l.src, l.problem = rp.read(f.name); l.problem != nil {
-			return l
-		}
-		sum := sha256.Sum256(l.src)
-		content = string(sum[:])
-	}
-	if l.res = r.files[f.name]; l.res.holds(b, content) {
-		return l
-	}
+// content returns what tells a file from others: its id or, read into room, its hash.
+// It is empty if the file cannot be read, of which whoever reads it next tells why.
+func (rp *repo) content(f file, room []byte) (string, []byte) {
 	if f.id != "" {
-		if l.src, l.problem = rp.read(f.name); l.problem != nil {
-			return l
-		}
+		return f.id, room
 	}
-	l.res = &fileResult{name: f.name, basis: b.key, content: content}
-	if l.res.importsOwn = path.Ext(f.name) == ".cue" && b.importsOwn(l.src); l.res.importsOwn {
-		l.res.imports = b.allCUE()
+	src, bad := rp.readInto(room, f.name)
+	if bad != nil {
+		return "", room
 	}
-	return l
+	return hashOf(src), src
+}
+
+func hashOf(src []byte) string {
+	sum := sha256.Sum256(src)
+	return string(sum[:])
+}
+
+// newFileResult returns the result of a file that is yet to be evaluated.
+func newFileResult(b *basis, f file, src []byte) *fileResult {
+	res := &fileResult{name: f.name, basis: b.key, content: f.id}
+	if f.id == "" {
+		res.content = hashOf(src)
+	}
+	if res.importsOwn = path.Ext(f.name) == ".cue" && b.importsOwn(src); res.importsOwn {
+		res.imports = b.allCUE()
+	}
+	return res
 }
 
 // reading is the task to evaluate a file.

@@ -11,10 +11,8 @@ func newHash(what string, first []byte) *hasher {
 	return h
 }
 
-func (h *hasher) add(name string, data []byte) { h.addSum(name, sha256.Sum256(data)) }
-
-// addSum adds a part whose hash is known.
-func (h *hasher) addSum(name string, sum [32]byte) {
+func (h *hasher) add(name string, data []byte) {
+	sum := sha256.Sum256(data)
 	h.buf = append(h.buf, byte(len(name)>>8), byte(len(name)))
 	h.buf = append(h.buf, name...)
 	h.buf = append(h.buf, sum[:]...)

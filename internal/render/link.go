@@ -1,6 +1,7 @@
 package render
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type node struct {
 	out      *outcome // nil until complete
 	problems []core.Problem
 	bad      bool // has a problem of its own or waits for one that has
+	visit    int8 // of checkCycles: 0 none yet, 1 on the path, 2 done
 }
 
 func (n *node) blame(pos core.Pos, format string, args ...any) {
@@ -33,9 +35,10 @@ func (n *node) blame(pos core.Pos, format string, args ...any) {
 // refs lead somewhere, and not in circles.
 func link(units []*unit) *graph {
 	g := &graph{byID: make(map[core.SpecID]*node, len(units))}
-	for _, u := range units {
-		n := &node{unit: u, problems: slices.Clone(u.Problems), bad: len(u.Problems) > 0}
-		g.nodes = append(g.nodes, n)
+	nodes := make([]node, len(units))
+	for i, u := range units {
+		nodes[i] = node{unit: u, problems: slices.Clone(u.Problems), bad: len(u.Problems) > 0}
+		g.nodes = append(g.nodes, &nodes[i])
 	}
 	slices.SortStableFunc(g.nodes, func(a, b *node) int {
 		if c := a.Spec.ID.Compare(b.Spec.ID); c != 0 {
@@ -101,27 +104,26 @@ func prefix(field []string) string {
 
 // checkCycles blames every spec on a circle of refs, at the ref that leads on.
 func (g *graph) checkCycles() {
-	state := map[*node]int{} // 0 new, 1 on the path, 2 done
 	var path []*node
 	var visit func(n *node)
 	visit = func(n *node) {
-		state[n] = 1
+		n.visit = 1
 		path = append(path, n)
 		for _, rf := range n.Refs {
 			to := g.byID[rf.To]
 			switch {
 			case to == nil:
-			case state[to] == 0:
+			case to.visit == 0:
 				visit(to)
-			case state[to] == 1:
+			case to.visit == 1:
 				g.blameCycle(path[slices.Index(path, to):])
 			}
 		}
 		path = path[:len(path)-1]
-		state[n] = 2
+		n.visit = 2
 	}
 	for _, n := range g.nodes {
-		if state[n] == 0 {
+		if n.visit == 0 {
 			visit(n)
 		}
 	}
@@ -152,7 +154,7 @@ func (g *graph) unpack() {
 
 // claimObjects finds objects that more than one spec renders, and counts them.
 func (g *graph) claimObjects(limits Limits) {
-	owner := map[core.ObjectID]*node{}
+	owner := make(map[core.ObjectID]*node, 2*len(g.nodes))
 	count := 0
 	for _, n := range g.nodes {
 		if n.out == nil {
@@ -204,7 +206,7 @@ func (g *graph) block() {
 
 // rendering collects what the tree says. Specs that share an id are one.
 func (g *graph) rendering() core.Rendering {
-	var out core.Rendering
+	out := core.Rendering{Specs: make([]core.Spec, 0, len(g.nodes))}
 	var objects, expects, precautions []*core.Object
 	for _, n := range g.nodes {
 		if g.byID[n.Spec.ID] == n {
@@ -230,20 +232,25 @@ func appendEach(to []*core.Object, objects []core.Object) []*core.Object {
 }
 
 // byID returns the objects in order. What is sorted are pointers: an object is large,
-// and would be moved many times.
+// and would be moved many times. Those of one kind come nearly sorted, since specs are,
+// and hardly need to be compared then.
 func byID(objects []*core.Object) []core.Object {
-	slices.SortFunc(objects, func(a, b *core.Object) int {
-		if c := a.ID.Compare(b.ID); c != 0 {
-			return c
-		}
-		return a.Spec.Compare(b.Spec) // more than one may expect something of an object
-	})
-	if len(objects) == 0 {
-		return nil
+	kinds := map[core.ObjectID][]*core.Object{}
+	for _, o := range objects {
+		kind := core.ObjectID{Group: o.ID.Group, Kind: o.ID.Kind}
+		kinds[kind] = append(kinds[kind], o)
 	}
-	out := make([]core.Object, len(objects))
-	for i, o := range objects {
-		out[i] = *o
+	out := make([]core.Object, 0, len(objects))
+	for _, kind := range slices.SortedFunc(maps.Keys(kinds), core.ObjectID.Compare) {
+		slices.SortFunc(kinds[kind], func(a, b *core.Object) int {
+			if c := a.ID.Compare(b.ID); c != 0 {
+				return c
+			}
+			return a.Spec.Compare(b.Spec) // more than one may expect something of an object
+		})
+		for _, o := range kinds[kind] {
+			out = append(out, *o)
+		}
 	}
 	return out
 }

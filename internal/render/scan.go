@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -129,7 +130,10 @@ func (rp *repo) add(name, id string) {
 const lfsPointer = "version https://git-lfs.github.com/spec/"
 
 // read returns the bytes of a file, or what is wrong with it as text.
-func (rp *repo) read(name string) ([]byte, *core.Problem) {
+func (rp *repo) read(name string) ([]byte, *core.Problem) { return rp.readInto(nil, name) }
+
+// readInto reads a file into room, if there is enough.
+func (rp *repo) readInto(room []byte, name string) ([]byte, *core.Problem) {
 	bad := func(format string, args ...any) ([]byte, *core.Problem) {
 		p := problem(core.Pos{File: name}, format, args...)
 		return nil, &p
@@ -145,7 +149,7 @@ func (rp *repo) read(name string) ([]byte, *core.Problem) {
 	}
 	var src []byte
 	if err == nil {
-		src, err = readUpTo(f, info.Size(), rp.limits.FileBytes+1)
+		src, err = readUpTo(f, room, info.Size(), rp.limits.FileBytes+1)
 	}
 	switch {
 	case err != nil:
@@ -163,10 +167,19 @@ func (rp *repo) read(name string) ([]byte, *core.Problem) {
 	return src, nil
 }
 
-// readUpTo reads a file that said how large it is, and may be larger.
-func readUpTo(f io.Reader, size, limit int64) ([]byte, error) {
-	src := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	_, err := src.ReadFrom(io.LimitReader(f, limit))
+// readUpTo reads a file that said how large it is, and may be larger. One that is as
+// large as it said is not asked for its end: asking costs as much as the reading.
+func readUpTo(f io.Reader, room []byte, size, limit int64) ([]byte, error) {
+	room = slices.Grow(room[:0], int(size)+bytes.MinRead)
+	n, err := f.Read(room[:cap(room)])
+	switch {
+	case err == io.EOF || err == nil && int64(n) == size:
+		return room[:n], nil
+	case err != nil:
+		return nil, err
+	}
+	src := bytes.NewBuffer(room[:n])
+	_, err = src.ReadFrom(io.LimitReader(f, limit-int64(n)))
 	return src.Bytes(), err
 }
 
