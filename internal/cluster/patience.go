@@ -34,7 +34,9 @@ func (p *pass) askInTime(ctx context.Context, o *core.Observed) error {
 		return p.ask(ctx, o)
 	}
 	unasked := *o
+	why := fmt.Sprintf("this pass has waited for %d other answers in vain", maxHung)
 	if p.patience.hung.Load() < maxHung {
+		why = fmt.Sprintf("the API server has not answered within %s", p.patience.limit)
 		soon, cancel := context.WithTimeout(ctx, p.patience.limit)
 		defer cancel()
 		err := p.ask(soon, o)
@@ -44,6 +46,6 @@ func (p *pass) askInTime(ctx context.Context, o *core.Observed) error {
 		p.patience.hung.Add(1)
 	}
 	*o = unasked
-	o.Blocked = fmt.Sprintf("the API server has not answered within %s, perhaps for an admission webhook that is slow; the answer is awaited beside the passes", p.patience.limit)
+	o.Blocked = why + ", perhaps for an admission webhook that is slow; the answer is awaited beside the passes"
 	return nil
 }
