@@ -33,25 +33,29 @@ func nearest(got string, names []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance, or limit if it is not below.
+// distance is how many letters are missing, wrong, too many or in the other's place
+// (the optimal string alignment distance), or limit if that is not below.
 func distance(a, b string, limit int) int {
 	if len(a) > 100 || len(b) > 100 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}
-	row := make([]int, len(b)+1)
+	// Rows of the table for the letters of a up to i-2, i-1 and i.
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diag := row[0]
+		before, last, row = last, row, before
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
+			wrong := 1
+			if a[i] == b[j] {
+				wrong = 0
 			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			row[j+1] = min(last[j]+wrong, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
 	}
 	return row[len(b)]
