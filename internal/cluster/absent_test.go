@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -104,6 +105,33 @@ func TestRefusedApplyIsAskedAboutNext(t *testing.T) {
 		}
 	}
 	w.settle(t, render(t, manyMaps(ns, 2)...))
+}
+
+// TestUnansweredApplyIsAskedAboutNext proves that what was not answered, as while a
+// webhook hangs, is asked about before it is tried again: a pass waits longer for an
+// apply than for an answer.
+func TestUnansweredApplyIsAskedAboutNext(t *testing.T) {
+	w := newWatcher(t, time.Hour, func(cfg *rest.Config) {
+		cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(q *http.Request) (*http.Response, error) {
+				if q.Method == http.MethodPatch && !q.URL.Query().Has("dryRun") && strings.HasSuffix(q.URL.Path, "/map-1") {
+					return nil, errors.New("no answer")
+				}
+				return next.RoundTrip(q)
+			})
+		})
+	})
+	r := render(t, manyMaps(w.namespace(t), 2)...)
+	if _, err := w.pass(t, r); err == nil || !strings.HasSuffix(err.Error(), ": no answer") {
+		t.Fatalf("%v; want no answer", err)
+	}
+	seen, err := w.view.ObserveToApply(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := seen.Objects[1]; o.Live != nil || o.Predicted == nil {
+		t.Errorf("it was not asked about: %+v", o)
+	}
 }
 
 // TestLongListOfNames proves that a kind of which others have more than it is worth
