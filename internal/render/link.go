@@ -1,7 +1,6 @@
 package render
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -152,38 +151,6 @@ func (g *graph) unpack() {
 	}
 }
 
-// claimObjects finds objects that more than one spec renders, and counts them.
-func (g *graph) claimObjects(limits Limits) {
-	owner := make(map[core.ObjectID]*node, 2*len(g.nodes))
-	count := 0
-	for _, n := range g.nodes {
-		if n.out == nil {
-			continue
-		}
-		if len(n.out.Objects) > limits.SpecObjects {
-			n.blame(n.Spec.Pos, "renders %d objects, and the limit for one spec is %d: split it", len(n.out.Objects), limits.SpecObjects)
-			continue
-		}
-		for _, o := range n.out.Objects {
-			if count++; count > limits.Objects {
-				n.blame(n.Spec.Pos, "the repo renders more than %d objects, which is the limit; this spec renders none", limits.Objects)
-				break
-			}
-			first, taken := owner[o.ID]
-			switch {
-			case !taken:
-				owner[o.ID] = n
-			case first == n:
-				n.blame(n.Spec.Pos, "renders %s twice; that is a mistake in kind %s", o.ID, n.Spec.ID.Kind)
-			default:
-				for _, pair := range [][2]*node{{first, n}, {n, first}} {
-					pair[0].blame(pair[0].Spec.Pos, "renders %s, and so does %s at %s; rename one", o.ID, pair[1].Spec.ID, pair[1].Spec.Pos)
-				}
-			}
-		}
-	}
-}
-
 // block tells the specs that depend on one with problems: they render nothing
 // either.
 func (g *graph) block() {
@@ -202,55 +169,4 @@ func (g *graph) block() {
 			}
 		}
 	}
-}
-
-// rendering collects what the tree says. Specs that share an id are one.
-func (g *graph) rendering() core.Rendering {
-	out := core.Rendering{Specs: make([]core.Spec, 0, len(g.nodes))}
-	var objects, expects, precautions []*core.Object
-	for _, n := range g.nodes {
-		if g.byID[n.Spec.ID] == n {
-			out.Specs = append(out.Specs, n.Spec)
-		}
-		out.Problems = append(out.Problems, n.problems...)
-		if n.bad || n.out == nil {
-			continue
-		}
-		objects = appendEach(objects, n.out.Objects)
-		expects = appendEach(expects, n.out.Expects)
-		precautions = appendEach(precautions, n.out.Precautions)
-	}
-	out.Objects, out.Expects, out.Precautions = byID(objects), byID(expects), byID(precautions)
-	return out
-}
-
-func appendEach(to []*core.Object, objects []core.Object) []*core.Object {
-	for i := range objects {
-		to = append(to, &objects[i])
-	}
-	return to
-}
-
-// byID returns the objects in order. What is sorted are pointers: an object is large,
-// and would be moved many times. Those of one kind come nearly sorted, since specs are,
-// and hardly need to be compared then.
-func byID(objects []*core.Object) []core.Object {
-	kinds := map[core.ObjectID][]*core.Object{}
-	for _, o := range objects {
-		kind := core.ObjectID{Group: o.ID.Group, Kind: o.ID.Kind}
-		kinds[kind] = append(kinds[kind], o)
-	}
-	out := make([]core.Object, 0, len(objects))
-	for _, kind := range slices.SortedFunc(maps.Keys(kinds), core.ObjectID.Compare) {
-		slices.SortFunc(kinds[kind], func(a, b *core.Object) int {
-			if c := a.ID.Compare(b.ID); c != 0 {
-				return c
-			}
-			return a.Spec.Compare(b.Spec) // more than one may expect something of an object
-		})
-		for _, o := range kinds[kind] {
-			out = append(out, *o)
-		}
-	}
-	return out
 }

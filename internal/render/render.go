@@ -195,9 +195,9 @@ func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (
 		return core.Rendering{}, err
 	}
 	g.unpack()
-	g.claimObjects(r.limits)
+	claims := g.claim(r.limits)
 	g.block()
-	out := g.rendering()
+	out := g.rendering(claims)
 	out.Problems = append(out.Problems, problems...)
 	return out, nil
 }
