@@ -10,7 +10,7 @@ import (
 
 // thrifty is how much memory, in bytes, a command that renders once may hold before
 // garbage is worth collecting. With the program itself that is under 200 MB.
-const thrifty = 112 << 20
+const thrifty = 128 << 20
 
 // collectLess lets a command that ends soon spend memory instead of time: most of
 // what an evaluation allocates is garbage at once. A repo that needs most of that

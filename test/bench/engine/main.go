@@ -51,7 +51,9 @@ func run(ctx context.Context, sizes []string, specs int) ([]row.Row, error) {
 	}
 	defer os.RemoveAll(dir)
 	bin := filepath.Join(dir, "reconciler")
-	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/reconciler").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", bin, "./cmd/reconciler")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build and the image have it
+	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the reconciler: %w\n%s", err, out)
 	}
 	rows, err := validate(filepath.Join(dir, "specs"), bin, specs)
