@@ -53,11 +53,7 @@ x: strings.Repeat(a, 1_000)
 // What children say is what this process would say.
 func TestChildrenRenderTheSame(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	tree := common(t)
-	for i := range 2 * muchWork {
-		tree[fmt.Sprintf("boxes/b%d.yaml", i)] = boxYAML(fmt.Sprintf("b%d", i), 1+i%9) // 9 is a mistake
-		tree[fmt.Sprintf("users/u%d.yaml", i)] = userYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("b%d", i))
-	}
+	tree := crowd(t)
 	tree["lib/lib.cue"] = &fstest.MapFile{Data: []byte("package lib\n\n#size: 2\n")}
 	tree["boxes/lib.cue"] = &fstest.MapFile{Data: []byte(`package boxes
 

@@ -12,14 +12,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Much work is shared out, and what comes of it does not depend on that.
-func TestCrew(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+// crowd is a tree of more specs than one worker is hired for; some have a mistake.
+func crowd(t *testing.T) fstest.MapFS {
 	tree := common(t)
 	for i := range 2 * muchWork {
 		tree[fmt.Sprintf("boxes/b%d.yaml", i)] = boxYAML(fmt.Sprintf("b%d", i), 1+i%9) // 9 is a mistake
 		tree[fmt.Sprintf("users/u%d.yaml", i)] = userYAML(fmt.Sprintf("u%d", i), fmt.Sprintf("b%d", i))
 	}
+	return tree
+}
+
+// Much work is shared out, and what comes of it does not depend on that.
+func TestCrew(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	tree := crowd(t)
 	tree["boxes/c.cue"] = &fstest.MapFile{Data: []byte(`package boxes
 
 import "prumo.dev/schemas"
