@@ -195,6 +195,7 @@ func (r *Renderer) assemble(ctx context.Context, c *crew, files []*fileResult) (
 		return core.Rendering{}, err
 	}
 	g.unpack()
+	g.checkMachines()
 	claims := g.claim(r.limits)
 	g.block()
 	out := g.rendering(claims)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -190,9 +189,6 @@ func (u *unit) render(v cue.Value) *outcome {
 			if _, ok := obj.Fields["status"]; ok && part.to != &out.Expects {
 				err = errors.New("status: is the cluster's to write; leave it out, or expect it")
 			}
-			if part.to == &out.Precautions && err == nil {
-				err = checkPrecaution(obj.ID, out.Objects)
-			}
 			if err != nil {
 				blame(u.Spec.Pos, "kind %s: %s.%s: %v", u.Spec.ID.Kind, part.name, key, err)
 				continue
@@ -213,16 +209,4 @@ func (u *unit) render(v cue.Value) *outcome {
 	}
 	out.clip()
 	return out
-}
-
-// checkPrecaution refuses what is laid over anything but a Node of the same spec:
-// what runs in pods is verified before, and must not change after.
-func checkPrecaution(id core.ObjectID, objects []core.Object) error {
-	switch {
-	case id.Group != "" || id.Kind != "Node":
-		return fmt.Errorf("is laid over %s; want a Node of v1: precautions are about machines", id)
-	case !slices.ContainsFunc(objects, func(o core.Object) bool { return o.ID == id }):
-		return fmt.Errorf("is laid over %s, which is not in objects", id)
-	}
-	return nil
 }
