@@ -80,6 +80,9 @@ func newPass(a *Applier, plan core.Plan) *pass {
 	for i, c := range plan.Changes {
 		p.outcomes[i] = core.Outcome{ID: c.ID, Spec: c.Spec, Action: cmp.Or(c.Wanted, c.Action)}
 		p.outcomes[i].Status, p.outcomes[i].Reason = untried(c)
+		if p.outcomes[i].Status != "" {
+			p.outcomes[i].ServerSays = c.ServerSays
+		}
 		if id, ok := creates(c); ok {
 			p.creates[id] = i
 		}
@@ -140,21 +143,23 @@ func untried(c core.Change) (core.Status, string) {
 // only if there is no use in trying others.
 func (p *pass) settle(ctx context.Context, i int, err error) error {
 	o := &p.outcomes[i]
-	reason, refused := cluster.Refusal(err, o.ID)
-	switch {
-	case o.Status != "":
+	if o.Status != "" {
 		return nil // it was said already
+	}
+	why, refused := cluster.Refusal(err, o.ID)
+	o.ServerSays = why.ServerSays
+	switch {
 	case err == nil:
 		o.Status = core.StatusDone
 	case ctx.Err() != nil:
 		o.Status, o.Reason = core.StatusSkipped, "the pass ended before it was known to be done"
 		return context.Cause(ctx)
 	case meta.IsNoMatchError(err):
-		o.Status, o.Reason = core.StatusBlocked, reason
+		o.Status, o.Reason = core.StatusBlocked, why.Reason
 	case apierrors.IsConflict(err):
-		o.Status, o.Reason = core.StatusFailed, reason+"; it is planned again in the next pass"
+		o.Status, o.Reason = core.StatusFailed, why.Reason+"; it is planned again in the next pass"
 	case refused:
-		o.Status, o.Reason = core.StatusFailed, reason
+		o.Status, o.Reason = core.StatusFailed, why.Reason
 	case apierrors.ReasonForError(err) != "" && !apierrors.IsUnauthorized(err):
 		o.Status, o.Reason = core.StatusFailed, "the API server is overloaded or not ready; it is tried again in the next pass"
 	default:

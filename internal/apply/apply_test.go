@@ -201,9 +201,9 @@ func TestPartialFailure(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for name, part := range map[string]string{
-		"unserved": "does not serve", "invalid": "must be between 1 and 65535", "secret": "withheld", "old": "not deleted while",
+		"unserved": "does not serve", "invalid": "spec.ports[0].port (Invalid)", "secret": "refused: ", "old": "not deleted while",
 	} {
-		if o := outcome(t, result, name); !strings.Contains(o.Reason, part) || strings.Contains(o.Reason, "hunter2") {
+		if o := outcome(t, result, name); !strings.Contains(o.Reason, part) || strings.Contains(o.Reason+o.ServerSays, "hunter2") {
 			t.Errorf("%s: %q; want it to say %q, and no secret", name, o.Reason, part)
 		}
 	}

@@ -74,11 +74,11 @@ func (p *pass) reread(ctx context.Context, objects []*seen) error {
 		p.reading <- struct{}{}
 		defer func() { <-p.reading }()
 		live, err := p.cluster.Get(ctx, s.object.Fields)
-		reason, refused := cluster.Refusal(err, s.object.ID)
+		why, refused := cluster.Refusal(err, s.object.ID)
 		if err != nil && !refused {
 			return fmt.Errorf("read %s: %w", s.object.ID, p.cluster.Explain(err))
 		}
-		s.live, s.refused = live, reason
+		s.live, s.refused = live, why.Reason
 		if s.change >= 0 && live != nil {
 			p.after[s.change] = live
 		}

@@ -55,9 +55,9 @@ func (p *pass) read(ctx context.Context, unseen []core.Object) error {
 
 func (p *pass) readOne(ctx context.Context, o core.Object) error {
 	live, err := p.c.Get(ctx, o.Fields)
-	reason, refused := "", false
+	why, refused := Denial{}, false
 	if err != nil {
-		if reason, refused = Refusal(err, o.ID); !refused {
+		if why, refused = Refusal(err, o.ID); !refused {
 			return fmt.Errorf("read %s: %w", o.ID, err)
 		}
 	}
@@ -65,7 +65,7 @@ func (p *pass) readOne(ctx context.Context, o core.Object) error {
 	defer p.mu.Unlock()
 	switch {
 	case refused:
-		p.refused[o.ID] = reason
+		p.refused[o.ID] = why
 	case live != nil:
 		p.live[o.ID] = live
 	default:
@@ -77,7 +77,7 @@ func (p *pass) readOne(ctx context.Context, o core.Object) error {
 // comes reports whether a namespace does not exist and comes with this rendering.
 func (p *pass) comes(namespace string) bool {
 	id := core.ObjectID{Kind: "Namespace", Name: namespace}
-	return p.namespaces[namespace] && p.live[id] == nil && p.refused[id] == ""
+	return p.namespaces[namespace] && p.live[id] == nil && p.refused[id] == (Denial{})
 }
 
 // ruleOut notes which of some objects surely do not exist.

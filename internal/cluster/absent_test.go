@@ -100,7 +100,7 @@ func TestRefusedApplyIsAskedAboutNext(t *testing.T) {
 	}
 	for range 2 {
 		plan, err := w.pass(t, r)
-		if err != nil || plan.Count(core.ActionBlocked) != 1 || !strings.Contains(plan.Changes[0].Reason, "must be between 1 and 65535") {
+		if err != nil || plan.Count(core.ActionBlocked) != 1 || !strings.Contains(plan.Changes[0].ServerSays, "must be between 1 and 65535") {
 			t.Errorf("%v, plan %+v; want the service blocked, and why", err, plan.Changes)
 		}
 	}

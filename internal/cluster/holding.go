@@ -166,7 +166,7 @@ func (p *pass) observation(ctx context.Context, objects []core.Observed) core.Ob
 		ns := core.ObjectID{Kind: "Namespace", Name: objects[i].Object.ID.Namespace}
 		if why, ok := leaving[ns]; ok {
 			o := &objects[i]
-			o.Blocked, o.Unchecked, o.Predicted, o.Conflicts = fmt.Sprintf("namespace %s is terminating (%s)", ns.Name, why), "", nil, nil
+			o.Blocked, o.ServerSays, o.Unchecked, o.Predicted, o.Conflicts = fmt.Sprintf("namespace %s is terminating (%s)", ns.Name, why), "", "", nil, nil
 		}
 	}
 	return core.Observation{Objects: objects, Expects: p.expects(), Orphans: orphans, Leaving: leaving}

@@ -145,8 +145,8 @@ func TestNodeIsNeverCreated(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.Apply(t.Context(), got.Manifest, cluster.ApplyOptions{Force: true})
-	if reason, refused := cluster.Refusal(err, got.Object.ID); !refused || !strings.Contains(reason, "changed since") {
-		t.Errorf("applying to a Node that has left: %v (%s)", err, reason)
+	if why, refused := cluster.Refusal(err, got.Object.ID); !refused || !strings.Contains(why.Reason, "changed since") {
+		t.Errorf("applying to a Node that has left: %v (%v)", err, why)
 	}
 	delete(got.Manifest["metadata"].(map[string]any), "uid")
 	if _, err := w.Apply(t.Context(), got.Manifest, cluster.ApplyOptions{Force: true}); err == nil {

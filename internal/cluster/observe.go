@@ -64,7 +64,7 @@ type pass struct {
 	mu      sync.Mutex
 	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
 	absent  map[core.ObjectID]bool           // what surely does not exist
-	refused map[core.ObjectID]string         // what could not be read, and why
+	refused map[core.ObjectID]Denial         // what could not be read, and why
 	asked   map[core.ObjectID]bool           // what the server was asked about
 	marked  map[core.ObjectID]map[string]any // all that carries our label
 
@@ -87,7 +87,7 @@ func newPass(c *Cluster, r core.Rendering) *pass {
 		namespaces: map[string]bool{},
 		live:       map[core.ObjectID]map[string]any{},
 		absent:     map[core.ObjectID]bool{},
-		refused:    map[core.ObjectID]string{},
+		refused:    map[core.ObjectID]Denial{},
 		asked:      map[core.ObjectID]bool{},
 		marked:     map[core.ObjectID]map[string]any{},
 	}
@@ -153,7 +153,8 @@ func (p *pass) look(o core.Object, live map[string]any) core.Observed {
 	}
 	seen.Manifest, seen.GiveUp = manifest(o, live, p.c.instance)
 	if seen.Unchecked == "" {
-		seen.Blocked = p.blocked(o, live)
+		why := p.blocked(o, live)
+		seen.Blocked, seen.ServerSays = why.Reason, why.ServerSays
 	}
 	return seen
 }
@@ -182,12 +183,12 @@ func (p *pass) ask(ctx context.Context, o *core.Observed) error {
 
 // unlessRefused makes a read that the server refuses what blocks an object.
 func (p *pass) unlessRefused(o *core.Observed, err error) error {
-	reason, refused := Refusal(err, o.Object.ID)
+	why, refused := Refusal(err, o.Object.ID)
 	switch {
 	case err == nil:
 		return nil
 	case refused:
-		o.Blocked, o.Predicted, o.Conflicts = reason, nil, nil
+		o.Blocked, o.ServerSays, o.Predicted, o.Conflicts = why.Reason, why.ServerSays, nil, nil
 		return nil
 	}
 	return fmt.Errorf("read %s: %w", o.Object.ID, err)
@@ -227,11 +228,11 @@ func answer(o *core.Observed, predicted map[string]any, err error) error {
 		o.Conflicts, o.Hollow = withoutHollow(o.Conflicts, o.Live, predicted)
 		return nil
 	}
-	reason, refused := Refusal(err, o.Object.ID)
+	why, refused := Refusal(err, o.Object.ID)
 	if !refused {
 		return fmt.Errorf("ask about %s: %w", o.Object.ID, err)
 	}
-	o.Blocked, o.Conflicts = reason, nil
+	o.Blocked, o.ServerSays, o.Conflicts = why.Reason, why.ServerSays, nil
 	return nil
 }
 
@@ -240,12 +241,13 @@ func answer(o *core.Observed, predicted map[string]any, err error) error {
 func (p *pass) expects() []core.Observed {
 	var observed []core.Observed
 	for _, o := range p.r.Expects {
-		e := core.Observed{Object: o, Spec: p.specs[o.Spec], Live: p.live[o.ID], Blocked: p.refused[o.ID]}
+		why := p.refused[o.ID]
+		e := core.Observed{Object: o, Spec: p.specs[o.Spec], Live: p.live[o.ID], Blocked: why.Reason, ServerSays: why.ServerSays}
 		if live, ok := p.expected[o.ID]; ok {
 			e.Live = live
 		}
 		if !p.api.has(o) {
-			e.Blocked = p.notServed(o)
+			e.Blocked, e.ServerSays = p.notServed(o), ""
 		}
 		e.Ours = p.c.Owns(e.Live)
 		observed = append(observed, e)

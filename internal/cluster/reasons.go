@@ -21,11 +21,16 @@ func (p *pass) unchecked(o core.Object) string {
 }
 
 // blocked says why an object cannot be applied, as far as that can be known
-// without asking the server; empty if it cannot.
-func (p *pass) blocked(o core.Object, live map[string]any) string {
-	if reason := p.refused[o.ID]; reason != "" {
-		return reason
+// without asking the server; zero if nothing is known to be in the way.
+func (p *pass) blocked(o core.Object, live map[string]any) Denial {
+	if why, ok := p.refused[o.ID]; ok {
+		return why
 	}
+	return Denial{Reason: p.impossible(o, live)}
+}
+
+// impossible says why no server would accept an object; "" if one may.
+func (p *pass) impossible(o core.Object, live map[string]any) string {
 	if !p.api.has(o) {
 		return p.notServed(o)
 	}
@@ -63,8 +68,8 @@ func (p *pass) notServed(o core.Object) string {
 		return fmt.Sprintf("the API server of group %s, which provides %s, does not answer", o.ID.Group, o.ID.Kind)
 	}
 	_, err := p.api.find((&unstructured.Unstructured{Object: o.Fields}).GroupVersionKind())
-	reason, _ := Refusal(err, o.ID)
-	return reason
+	why, _ := Refusal(err, o.ID)
+	return why.Reason
 }
 
 // definesAPI reports whether the rendering has the CustomResourceDefinition of

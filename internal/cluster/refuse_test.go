@@ -20,8 +20,9 @@ func said(code int32, message string, causes ...metav1.StatusCause) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Message: message, Details: &metav1.StatusDetails{Causes: causes}}}
 }
 
+// A reason names what refuses, and holds no value: neither one that the server quotes
+// (hunter2 here) nor an address of the house.
 func TestRefusal(t *testing.T) {
-	hook := `admission webhook "vet.example.org" denied the request: value hunter2 is bad`
 	tests := []struct {
 		name string
 		err  error
@@ -33,29 +34,76 @@ func TestRefusal(t *testing.T) {
 		{"too many", said(http.StatusTooManyRequests, "slow down"), "Pod", ""},
 		{"unavailable", said(http.StatusServiceUnavailable, "starting"), "Pod", ""},
 		{"broken connection", fmt.Errorf("read: %w", context.DeadlineExceeded), "Pod", ""},
-		{"webhook", said(http.StatusForbidden, hook), "Pod", "refused by admission: " + hook},
-		{"webhook is away", said(http.StatusInternalServerError, `Internal error occurred: failed calling webhook "a.b": timeout`), "Pod", `refused by admission: Internal error occurred: failed calling webhook "a.b": timeout`},
-		{"quota", said(http.StatusForbidden, `pods "a" is forbidden: exceeded quota: q`), "Pod", `refused by admission: pods "a" is forbidden: exceeded quota: q`},
-		{"webhook, secret", said(http.StatusForbidden, hook), "Secret", "refused: Forbidden: admission webhook vet.example.org; the message is withheld, for it may quote a secret"},
-		{"invalid, secret", said(http.StatusUnprocessableEntity, "hunter2", metav1.StatusCause{Type: "FieldValueInvalid", Message: "hunter2", Field: "data[a]"}), "Secret",
-			"refused: Unprocessable Entity: data[a] (FieldValueInvalid); the message is withheld, for it may quote a secret"},
+		{"webhook", said(http.StatusForbidden, `admission webhook "vet.example.org" denied the request: hunter2 is bad`), "Pod",
+			"refused by admission: webhook vet.example.org"},
+		{"webhook with causes", said(http.StatusBadRequest, `admission webhook "vet.example.org" denied the request: hunter2`,
+			metav1.StatusCause{Type: "x", Field: "hunter2"}), "Pod", "refused by admission: webhook vet.example.org"},
+		{"webhook with a strange name", said(http.StatusForbidden, `admission webhook "hunter2 is bad" denied the request: hunter2`), "Pod", "refused: Forbidden"},
+		{"webhook is away", said(http.StatusInternalServerError,
+			`Internal error occurred: failed calling webhook "a.b": failed to call webhook: Post "https://a.b.svc:443/?timeout=10s": dial tcp 10.0.0.7:443: connect: connection refused`), "Pod",
+			"refused by admission: webhook a.b cannot be called"},
+		{"conversion webhook", said(http.StatusInternalServerError,
+			`conversion webhook for lab.example/v1, Kind=Gear failed: Post "https://gears.svc:443/convert": dial tcp 10.0.0.7:443: i/o timeout`), "Gear",
+			"the conversion webhook for lab.example/v1 Gear fails: objects of this kind cannot be read until it is mended"},
+		{"quota", said(http.StatusForbidden, `pods "a" is forbidden: exceeded quota: team-b, requested: pods=1, used: pods=7, limited: pods=7`), "Pod",
+			"refused by admission: exceeds quota team-b"},
+		{"policy", said(http.StatusUnprocessableEntity,
+			`pods "a" is forbidden: ValidatingAdmissionPolicy 'house' with binding 'house-all' denied request: env is hunter2`), "Pod",
+			"refused by admission: ValidatingAdmissionPolicy house"},
+		{"Pod Security", said(http.StatusForbidden,
+			`pods "a" is forbidden: violates PodSecurity "restricted:latest": privileged (container "hunter2" must not set it)`), "Pod",
+			"refused by admission: violates PodSecurity restricted:latest"},
+		{"limits", said(http.StatusForbidden, `pods "a" is forbidden: maximum cpu usage per Container is 2, but limit is 3`), "Pod",
+			"refused by admission: outside the limits of a LimitRange"},
+		{"another plugin", said(http.StatusForbidden, `pods "a" is forbidden: hunter2`), "Pod", "refused by admission"},
+		{"RBAC", said(http.StatusForbidden,
+			`pods "a" is forbidden: User "u" cannot patch resource "pods" in API group "" in the namespace "n": hunter2`), "Pod",
+			`forbidden: User "u" cannot patch resource "pods" in API group "" in the namespace "n"; grant it in the role of this user`},
+		{"immutable Pod", invalid(`Pod "a" is invalid: spec: Forbidden: pod updates may not change fields - "Value": "hunter2", + "Value": "x"`,
+			metav1.StatusCause{Type: "FieldValueForbidden", Message: `- "hunter2"`, Field: "spec"}), "Pod", "refused: Invalid: spec (Forbidden)"},
+		{"immutable Job", invalid(`Job.batch "a" is invalid: spec.template: Invalid value: {"Command":["curl -u admin:hunter2"]}: field is immutable`,
+			metav1.StatusCause{Type: "FieldValueInvalid", Message: "hunter2", Field: "spec.template"}), "Job", "refused: Invalid: spec.template (Invalid)"},
+		{"an unknown field", said(http.StatusInternalServerError, "failed to create typed patch object (ns/a; /v1, Kind=Pod): .spec.prots: field not declared in schema"), "Pod",
+			"refused: .spec.prots: field not declared in schema"},
+		{"another type", said(http.StatusInternalServerError, "failed to create typed patch object (ns/a; /v1, Kind=Pod): .spec.ports: expected list, got &{map[a:hunter2]}"), "Pod",
+			"refused: .spec.ports: expected list"},
+		{"a field that is none", invalid("x", metav1.StatusCause{Type: "FieldValueInvalid", Field: "it is hunter2, really"}), "Pod", "refused: Invalid"},
+		{"many fields", invalid("x", make([]metav1.StatusCause, 7)...), "Pod", "refused: Invalid: and 2 more"},
+		{"secret", invalid("hunter2", metav1.StatusCause{Type: "FieldValueInvalid", Message: "hunter2", Field: "data[a]"}), "Secret",
+			"refused: Invalid: data[a] (Invalid)"},
+		{"no reason", said(http.StatusUnprocessableEntity, "hunter2"), "Pod", "refused: Unprocessable Entity"},
 		{"too large", said(http.StatusRequestEntityTooLarge, ""), "Pod", "the object is larger than the API server accepts"},
-		{"control characters", said(http.StatusUnprocessableEntity, "a\x1b[31m\r\nb\u0085c"), "Pod", "refused: a [31m b c"},
 		{"no such kind", &apimeta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "ray.io", Kind: "RayCluster"}, SearchedVersions: []string{"v1"}}, "RayCluster",
 			"the cluster does not serve ray.io/v1 RayCluster: install what provides it, or its CustomResourceDefinition"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, refused := Refusal(tt.err, core.ObjectID{Kind: tt.kind, Name: "a"})
-			if got != tt.want || refused != (tt.want != "") {
-				t.Errorf("%q, %v; want %q", got, refused, tt.want)
+			if got.Reason != tt.want || refused != (tt.want != "") {
+				t.Errorf("%q, %v; want %q", got.Reason, refused, tt.want)
 			}
 		})
 	}
-	long, _ := Refusal(said(http.StatusUnprocessableEntity, strings.Repeat("é", 1e6)), core.ObjectID{Kind: "Pod"})
-	if len(long) > 2*maxReason {
-		t.Errorf("a message of %d bytes", len(long))
+}
+
+// The operator sees what the server says: on one line, bounded, and nothing of a Secret.
+func TestServerSays(t *testing.T) {
+	for _, tt := range []struct{ kind, message, want string }{
+		{"Pod", "a\x1b[31m\r\nb\u0085c", "a [31m b c"},
+		{"Pod", strings.Repeat("x", 1e6), strings.Repeat("x", maxReason) + "…"},
+		{"Secret", "hunter2", ""},
+	} {
+		got, _ := Refusal(said(http.StatusUnprocessableEntity, tt.message), core.ObjectID{Kind: tt.kind})
+		if got.ServerSays != tt.want {
+			t.Errorf("of a %s: %.600q; want %.600q", tt.kind, got.ServerSays, tt.want)
+		}
 	}
+}
+
+func invalid(message string, causes ...metav1.StatusCause) error {
+	err := said(http.StatusUnprocessableEntity, message, causes...).(*apierrors.StatusError)
+	err.ErrStatus.Reason = metav1.StatusReasonInvalid
+	return err
 }
 
 func TestAbsenceIsNotAMissingAPI(t *testing.T) {

@@ -74,10 +74,10 @@ func (m *memory) baulked(object core.Object, manifest map[string]any, err error)
 	for _, s := range m.snags[object.ID] {
 		s.gone = true
 	}
-	reason, refused := Refusal(err, object.ID)
+	why, refused := Refusal(err, object.ID)
 	isNew := (&unstructured.Unstructured{Object: manifest}).GetUID() == ""
 	if refused && isNew && !apierrors.IsConflict(err) {
-		m.met(core.Observed{Object: object, Manifest: manifest, Blocked: reason})
+		m.met(core.Observed{Object: object, Manifest: manifest, Blocked: why.Reason, ServerSays: why.ServerSays})
 	}
 }
 

@@ -92,7 +92,7 @@ func TestSnags(t *testing.T) {
 			t.Fatalf("%v, plan %+v", err, plan.Changes)
 		}
 		c := plan.Changes[len(plan.Changes)-1]
-		if c.ID.Name != "stuck" || c.Action != core.ActionBlocked || !strings.Contains(c.Reason, "not today") || c.RetryAt.IsZero() != asks {
+		if c.ID.Name != "stuck" || c.Action != core.ActionBlocked || !strings.Contains(c.Reason, "webhook gate.example.org") || c.RetryAt.IsZero() != asks {
 			t.Errorf("%s %s, %q, tried again at %v; want it blocked, and asked about: %t", c.Action, c.ID, c.Reason, c.RetryAt, asks)
 		}
 		if now := w.log.sent(); !asks && len(now) > before {

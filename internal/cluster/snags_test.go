@@ -109,7 +109,7 @@ func TestBaulked(t *testing.T) {
 		err      error
 		want     string
 	}{
-		{"it is not created", fields(), said(403, "not today"), "refused by admission: not today"},
+		{"it is not created", fields(), said(403, "not today"), "refused: Forbidden"},
 		{"somebody else created it", fields(), said(409, "exists"), ""},
 		{"it is not changed", existing, said(403, "not today"), ""},
 		{"the server is away", fields(), errors.New("EOF"), ""},

@@ -239,7 +239,7 @@ func (w *Watched) remember(p *pass, objects []core.Observed) {
 		if _, known := p.known[o.Object.ID]; known {
 			continue
 		}
-		if isSnag(o) && (p.asked[o.Object.ID] || p.refused[o.Object.ID] != "") {
+		if isSnag(o) && (p.asked[o.Object.ID] || p.refused[o.Object.ID] != (Denial{})) {
 			w.memory.met(o)
 		}
 		if !w.memory.observed(o) {

@@ -26,9 +26,14 @@ type Observed struct {
 	Conflicts []Conflict     // other managers' fields that the dry-run had to take to succeed
 	Hollow    bool           // it had to take a map or list that others hold and that nothing is in, too
 	Unchecked string         // why the server could not be asked, though nothing is wrong: its namespace comes with this plan
-	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission
-	RetryAt   time.Time      // when the server is asked again about what stands in the way; zero: each time
-	Ours      bool           // Live carries our mark
+	Blocked   string         // why it cannot be applied: API not served, forbidden, refused by admission; never a value
+
+	// ServerSays is, with Blocked, the server's own message. It may quote live values
+	// and addresses, so it is for the operator alone.
+	ServerSays string
+
+	RetryAt time.Time // when the server is asked again about what stands in the way; zero: each time
+	Ours    bool      // Live carries our mark
 
 	// Stays are fields that we no longer send and that other managers own too: the
 	// server does not remove them.

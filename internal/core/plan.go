@@ -109,14 +109,15 @@ type Change struct {
 	Risk       Risk          `json:"risk"`
 	Fields     []FieldChange `json:"fields,omitempty"`
 	Conflicts  []Conflict    `json:"conflicts,omitempty"`
-	Stays      []Conflict    `json:"stays,omitempty"`     // see Observed.Stays
-	Hits       *Hits         `json:"hits,omitempty"`      // nil: nothing runs that it could stop
-	Reason     string        `json:"reason,omitempty"`    // why held, blocked, replaced, released
-	RetryAt    time.Time     `json:"retryAt,omitzero"`    // see Observed.RetryAt
-	Later      string        `json:"later,omitempty"`     // why it is not done now, though it could be: a fight
-	FirstSeen  time.Time     `json:"firstSeen,omitzero"`  // of drift that was seen before
-	Corrected  int           `json:"corrected,omitempty"` // how often it was put back and came again
-	Unchecked  string        `json:"unchecked,omitempty"` // see Observed.Unchecked
+	Stays      []Conflict    `json:"stays,omitempty"`      // see Observed.Stays
+	Hits       *Hits         `json:"hits,omitempty"`       // nil: nothing runs that it could stop
+	Reason     string        `json:"reason,omitempty"`     // why held, blocked, replaced, released
+	ServerSays string        `json:"serverSays,omitempty"` // see Observed.ServerSays
+	RetryAt    time.Time     `json:"retryAt,omitzero"`     // see Observed.RetryAt
+	Later      string        `json:"later,omitempty"`      // why it is not done now, though it could be: a fight
+	FirstSeen  time.Time     `json:"firstSeen,omitzero"`   // of drift that was seen before
+	Corrected  int           `json:"corrected,omitempty"`  // how often it was put back and came again
+	Unchecked  string        `json:"unchecked,omitempty"`  // see Observed.Unchecked
 
 	// Ignore is Object.Ignore. What of it is ours stops being so once the rest is
 	// done, and keeps its value.

@@ -23,6 +23,8 @@ type Outcome struct {
 	Action Action   `json:"action"`
 	Status Status   `json:"status"`
 	Reason string   `json:"reason,omitempty"` // why not done
+
+	ServerSays string `json:"serverSays,omitempty"` // see Observed.ServerSays
 }
 
 // A Result is what a plan became.

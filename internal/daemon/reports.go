@@ -47,7 +47,7 @@ func (r *Reports) Report(_ context.Context, rep core.Report) error {
 			continue
 		}
 		var text bytes.Buffer
-		if err := f.write(&text, rep); err != nil {
+		if err := f.write(&text, report.Public(rep)); err != nil {
 			return err
 		}
 		if err := replace(f.name, text.Bytes(), 0o644); err != nil {

@@ -64,7 +64,12 @@ func handler(reports *Reports, metrics *Metrics, alive *heart, stuck time.Durati
 			}
 		}))
 	}
-	tell("GET /api/v1/status", func(rep core.Report) any { return rep })
+	tell("GET /api/v1/status", func(rep core.Report) any {
+		if shown.status == "" {
+			return report.Public(rep) // anybody may ask
+		}
+		return rep
+	})
 	tell("GET /api/v1/drift", func(rep core.Report) any { return append([]core.DriftRecord{}, rep.Records...) })
 	return mux
 }

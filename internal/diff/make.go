@@ -200,7 +200,7 @@ func refused(d draft, o core.Observed) draft {
 		return d
 	}
 	what := strings.Join(fixed, ", ") + " cannot be changed in place"
-	says := "; the server says: " + o.Blocked
+	says := "; " + o.Blocked
 	switch {
 	case neverReplaced[o.Object.ID.Kind]:
 		d.block(core.DriftBlocked, fmt.Sprintf("%s, and a %s is never replaced: declare a new one beside it and move what is in it%s", what, o.Object.ID.Kind, says))
@@ -280,7 +280,7 @@ func newDraft(o core.Observed) draft {
 		d.Mode = core.DriftCorrect
 	}
 	d.Unchecked, d.Manifest, d.Ignore = o.Unchecked, o.Manifest, o.Object.Ignore
-	d.RetryAt = o.RetryAt
+	d.RetryAt, d.ServerSays = o.RetryAt, clean(o.ServerSays)
 	d.setLive(o.Live)
 	return d
 }

@@ -161,6 +161,7 @@ func (p *printer) notes(c core.Change) {
 	if c.Reason != "" {
 		p.line("    %s", oneLine(c.Reason))
 	}
+	p.serverSays(c.ServerSays)
 	if s := p.until(c.RetryAt); s != "" {
 		p.line("    %s", p.paint(dim, "tried again "+s))
 	}
@@ -182,6 +183,14 @@ func (p *printer) notes(c core.Change) {
 			break
 		}
 		p.line("    %s", stays(f, p.Style))
+	}
+}
+
+// serverSays is the API server's own message. It is for a terminal and never for a
+// page that others read: it may quote live values.
+func (p *printer) serverSays(message string) {
+	if message != "" {
+		p.line("    %s", p.paint(dim, "the API server says: "+oneLine(message)))
 	}
 }
 

@@ -42,6 +42,7 @@ func (p *printer) outcome(word, color string, o core.Outcome) {
 		line += "  " + p.paint(dim, "("+oneLine(o.Reason)+")")
 	}
 	p.line("%s", line)
+	p.serverSays(o.ServerSays)
 }
 
 func statusColor(s core.Status) string {

@@ -1,0 +1,42 @@
+package report
+
+import (
+	"slices"
+
+	"prumo.dev/prumo/internal/core"
+)
+
+// Public returns a report without the API server's own messages, which may quote live
+// values and addresses. It is what those read who have shown no right to see more.
+func Public(r core.Report) core.Report {
+	r.Plan, r.Drift = publicPlan(r.Plan), publicPlan(r.Drift)
+	if r.Result != nil {
+		result := *r.Result
+		result.Outcomes, result.NotReady = publicOutcomes(result.Outcomes), publicOutcomes(result.NotReady)
+		r.Result = &result
+	}
+	return r
+}
+
+func publicPlan(p *core.Plan) *core.Plan {
+	if p == nil || !slices.ContainsFunc(p.Changes, func(c core.Change) bool { return c.ServerSays != "" }) {
+		return p
+	}
+	public := *p
+	public.Changes = slices.Clone(p.Changes)
+	for i := range public.Changes {
+		public.Changes[i].ServerSays = ""
+	}
+	return &public
+}
+
+func publicOutcomes(outcomes []core.Outcome) []core.Outcome {
+	if !slices.ContainsFunc(outcomes, func(o core.Outcome) bool { return o.ServerSays != "" }) {
+		return outcomes
+	}
+	public := slices.Clone(outcomes)
+	for i := range public {
+		public[i].ServerSays = ""
+	}
+	return public
+}
