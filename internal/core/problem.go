@@ -50,6 +50,10 @@ type Problem struct {
 	Spec  SpecID `json:"spec,omitzero"` // the spec that it blocks; zero if the file holds no readable spec
 	Stage Stage  `json:"stage"`
 	Msg   string `json:"message"` // one line: what is wrong, what is wanted
+
+	// Detail is what a server says about it. It may hold addresses of the house, so it
+	// is for the operator alone.
+	Detail string `json:"detail,omitempty"`
 }
 
 // String returns "file:line:col: message".

@@ -121,7 +121,10 @@ type verdict struct {
 	unanswered bool // refused because the registry does not say what the image is
 }
 
-type refusal struct{ rule, found, needed, remedy string }
+type refusal struct {
+	rule, found, needed, remedy string
+	detail                      string // what the registry says, for the operator alone
+}
 
 // String goes on where a sentence has named the image.
 func (r refusal) String() string {
@@ -129,7 +132,7 @@ func (r refusal) String() string {
 }
 
 func refuse(rule, found, needed, remedy string) verdict {
-	return verdict{refusal: &refusal{rule, found, needed, remedy}}
+	return verdict{refusal: &refusal{rule: rule, found: found, needed: needed, remedy: remedy}}
 }
 
 func (u Use) problem(msg string) core.Problem {
@@ -137,7 +140,9 @@ func (u Use) problem(msg string) core.Problem {
 }
 
 func (u Use) refused(v verdict) core.Problem {
-	return u.problem(fmt.Sprintf("image %q of %s (%s) %s", u.Image, u.Object, u.Path, v.refusal))
+	p := u.problem(fmt.Sprintf("image %q of %s (%s) %s", u.Image, u.Object, u.Path, v.refusal))
+	p.Detail = v.refusal.detail
+	return p
 }
 
 func (u Use) undeclared() core.Problem { return u.problem(u.guess()) }
@@ -182,15 +187,21 @@ func (v *Verifier) judge(ctx context.Context, policy core.ImagePolicy, image str
 }
 
 func unanswered(where string, err error) verdict {
-	out := refuse(where, oneLine(err).Error(), "the registry's word on what this image is",
+	out := refuse(where, publicly(err), "the registry's word on what this image is",
 		"see that the registry is up, that the image is there and that the daemon may read it; until then what runs stays as it is")
 	out.unanswered = true
-	return out
+	return out.detailed(err)
 }
 
 // of notes that the reason of a refusal may be that a registry was silent.
 func (v verdict) of(err error) verdict {
 	v.unanswered = silent(err)
+	return v.detailed(err)
+}
+
+// detailed adds what the registry says.
+func (v verdict) detailed(err error) verdict {
+	v.refusal.detail = oneLine(err).Error()
 	return v
 }
 
@@ -219,13 +230,13 @@ func (v *Verifier) lacks(ctx context.Context, rule core.ImageRule, where string,
 	}
 	for _, s := range rule.AllOf {
 		if err := v.signedBy(ctx, a, s); err != nil {
-			return new(refuse(where, fmt.Sprintf("no valid signature of %s on %s (%v)", signerName(s), a.hash, err),
+			return new(refuse(where, fmt.Sprintf("no valid signature of %s on %s (%s)", signerName(s), a.hash, publicly(err)),
 				"a signature by "+signerName(s), remedy(err, "sign it: cosign sign "+pinned)).of(err))
 		}
 	}
 	for _, predicate := range rule.Attestations {
 		if err := v.attested(ctx, a, rule.AllOf, predicate); err != nil {
-			return new(refuse(where, fmt.Sprintf("no valid attestation %s on %s (%v)", predicate, a.hash, err),
+			return new(refuse(where, fmt.Sprintf("no valid attestation %s on %s (%s)", predicate, a.hash, publicly(err)),
 				"an attestation by one of the rule's signers", remedy(err, "attest it: cosign attest --type "+predicate+" "+pinned)).of(err))
 		}
 	}

@@ -141,7 +141,11 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 		l.Log.Warn("look at this", "code", w.Code, "found", w.Found, "remedy", w.Remedy)
 	}
 	for _, p := range rep.Problems {
-		l.Log.Warn("problem in the repo", "at", p.Pos.String(), "message", p.Msg)
+		attrs := []any{"at", p.Pos.String(), "message", p.Msg}
+		if p.Detail != "" {
+			attrs = append(attrs, "detail", p.Detail)
+		}
+		l.Log.Warn("problem in the repo", attrs...)
 	}
 	for _, r := range rep.News {
 		l.news(r)

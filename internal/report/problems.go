@@ -19,6 +19,9 @@ func ProblemsText(w io.Writer, problems []core.Problem, s Style) error {
 func (p *printer) problemsText(problems []core.Problem) {
 	for _, x := range problems {
 		p.line("%s %s", p.paint(bold, oneLine(x.Pos.String())+":"), oneLine(x.Msg))
+		if x.Detail != "" {
+			p.line("    %s", p.paint(dim, oneLine(x.Detail)))
+		}
 	}
 }
 

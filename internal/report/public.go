@@ -6,9 +6,15 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
-// Public returns a report without the API server's own messages, which may quote live
-// values and addresses. It is what those read who have shown no right to see more.
+// Public returns a report without the messages of API server and registries, which may
+// quote live values and addresses. It is what those read who have shown no right to see more.
 func Public(r core.Report) core.Report {
+	if slices.ContainsFunc(r.Problems, func(p core.Problem) bool { return p.Detail != "" }) {
+		r.Problems = slices.Clone(r.Problems)
+		for i := range r.Problems {
+			r.Problems[i].Detail = ""
+		}
+	}
 	r.Plan, r.Drift = publicPlan(r.Plan), publicPlan(r.Drift)
 	if r.Result != nil {
 		result := *r.Result
