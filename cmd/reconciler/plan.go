@@ -126,14 +126,33 @@ func (t *target) planPull(cmd *cobra.Command, cfg *config.Config, number int) er
 	if err != nil {
 		return err
 	}
-	pulls, err := daemon.Pulls(cfg, src, rec)
+	accepted := src.Accepted()
+	if accepted.Commit == "" {
+		return errors.New("no revision was ever accepted, so there is nothing to compare a proposal with: run reconciler apply --config first")
+	}
+	tree, err := src.Tree(accepted)
 	if err != nil {
 		return err
 	}
-	text, err := pulls.Plan(cmd.Context(), number)
+	inForce, err := rec.Compare(cmd.Context(), tree)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	planner, err := daemon.Planner(cfg, src, rec, func() *core.InForce { return inForce })
+	if err != nil {
+		return err
+	}
+	pull, err := planner.Forge.Pull(cmd.Context(), number)
+	if err != nil {
+		return err
+	}
+	planned, err := planner.Plan(cmd.Context(), pull)
+	if err == nil {
+		err = planned.Fault
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), planned.Text)
 	return err
 }

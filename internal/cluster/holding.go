@@ -187,6 +187,9 @@ func (p *pass) leaving(ctx context.Context, objects []core.Observed, orphans []m
 	for _, live := range orphans {
 		note(live)
 	}
+	if p.proposal {
+		going = nil // who holds it, and where, is not for the readers of a pull request
+	}
 	var mu sync.Mutex
 	_ = each(ctx, going, func(ctx context.Context, live map[string]any) error { // what cannot be told is no fault
 		text := p.c.Holding(ctx, live)

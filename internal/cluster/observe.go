@@ -60,6 +60,7 @@ type pass struct {
 	specs      map[core.SpecID]core.Spec
 	namespaces map[string]bool // that the rendering has
 	toApply    bool            // what does not exist is not asked about
+	proposal   bool            // what is not ours is not asked about, and not shown
 
 	mu      sync.Mutex
 	live    map[core.ObjectID]map[string]any // what exists, of what was asked for
@@ -137,6 +138,10 @@ func (p *pass) predict(ctx context.Context) ([]core.Observed, error) {
 			continue
 		}
 		observed[i] = p.look(o, p.live[o.ID])
+		if p.isForeign(p.live[o.ID]) {
+			observed[i] = unseen(observed[i])
+			continue
+		}
 		unasked := p.toApply && p.absent[o.ID] && !p.failed[o.ID]
 		if observed[i].Unchecked == "" && observed[i].Blocked == "" && !unasked {
 			p.asked[o.ID] = true
@@ -248,6 +253,9 @@ func (p *pass) expects() []core.Observed {
 		}
 		if !p.api.has(o) {
 			e.Blocked, e.ServerSays = p.notServed(o), ""
+		}
+		if p.isForeign(e.Live) {
+			e.Live, e.Blocked = nil, notOurs
 		}
 		e.Ours = p.c.Owns(e.Live)
 		observed = append(observed, e)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -48,4 +49,24 @@ type Proposal struct {
 	Tree      Tree     // of the merge
 	Conflicts []string // paths that both sides changed; the Tree is then of no use
 	Verdict   Verdict  // on the commits as they are
+}
+
+// Signed reports whether somebody whom the accepted policy or the trust file names
+// has signed every commit of the proposal. Only then may it be compared with the
+// cluster: anybody who can push a branch can propose.
+func (p Proposal) Signed() bool {
+	if p.Verdict.Refusal != nil && len(p.Verdict.Commits) == 0 {
+		return false // no commit was looked at
+	}
+	return !slices.ContainsFunc(p.Verdict.Commits, func(c CommitVerdict) bool { return !c.Known })
+}
+
+// InForce is what proposals are compared with: the outcome of a pass. Nothing changes
+// it afterwards.
+type InForce struct {
+	Tree        Tree
+	Declared    Rendering    // what the tree says
+	Rendering   Rendering    // as it is applied: images by digest, broken specs as they were
+	Precautions []Precaution // that are applied on top of it
+	Drift       Plan         // what is still not as declared
 }

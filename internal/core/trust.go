@@ -13,6 +13,10 @@ type CommitVerdict struct {
 	Rules   []string `json:"rules,omitempty"`
 	Refusal *Refusal `json:"refusal,omitempty"` // nil: accepted
 
+	// Known says, of a commit of a proposal, that somebody signed it whom the accepted
+	// policy or the trust file names, whatever they may change.
+	Known bool `json:"-"`
+
 	Approvers []string `json:"approvers,omitempty"` // who stood behind it beside the signer
 }
 

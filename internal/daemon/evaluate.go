@@ -26,12 +26,12 @@ func bounded(each, all time.Duration) render.Options {
 	}}
 }
 
-// proposals renders what is not obeyed yet. It remembers nothing: nothing that was
+// untrusted renders what is not obeyed yet. It remembers nothing: nothing that was
 // proposed is ever taken for what was obeyed.
-type proposals struct{}
+type untrusted struct{}
 
 // Render implements reconcile.Renderer.
-func (proposals) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
+func (untrusted) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
 	r, err := render.New(bounded(proposedFile, proposedTree))
 	if err != nil {
 		return core.Rendering{}, err

@@ -17,6 +17,7 @@ import (
 	"prumo.dev/prumo/internal/cluster"
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/proposals"
 	"prumo.dev/prumo/internal/reconcile"
 )
 
@@ -52,7 +53,7 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	defer watched.Wait()
 	defer stop()
 	defer func() { rec.Close(watching) }()
-	pulls, err := Pulls(cfg, src, rec)
+	planner, err := Planner(cfg, src, rec, rec.InForce)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +73,12 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 			defer func() { metrics.duration.Observe(time.Since(start).Seconds()) }()
 			return rec.Reconcile(ctx)
 		}}
-	if pulls != nil {
-		loop.After = func(ctx context.Context) { planPulls(ctx, pulls, alive, log) }
-	}
-	return nil, both(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), shown), loop, log)
+	return nil, together(ctx, ln, handler(reports, metrics, alive, stuckAfter(cfg), shown), loop, worker(cfg, planner, log), log)
 }
 
-// both serves and loops; when serving fails, the loop is told to stop.
-func both(ctx context.Context, ln net.Listener, h http.Handler, loop *reconcile.Loop, log *slog.Logger) error {
+// together serves, loops and plans pull requests; when serving fails, the others are
+// told to stop. pulls may be nil.
+func together(ctx context.Context, ln net.Listener, h http.Handler, loop *reconcile.Loop, pulls *proposals.Worker, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -88,21 +87,13 @@ func both(ctx context.Context, ln net.Listener, h http.Handler, loop *reconcile.
 		defer cancel()
 		serveErr = serve(ctx, ln, h)
 	})
+	if pulls != nil {
+		wg.Go(func() { pulls.Run(ctx) })
+	}
 	loop.Run(ctx)
 	wg.Wait()
 	log.Info("stopped")
 	return serveErr
-}
-
-func planPulls(ctx context.Context, pulls *reconcile.Pulls, alive *heart, log *slog.Logger) {
-	defer alive.Beat()
-	planned, err := pulls.PlanAll(ctx)
-	for _, n := range planned {
-		log.Info("planned a pull request", "number", n)
-	}
-	if err != nil {
-		log.Error("plan pull requests", "error", err)
-	}
 }
 
 // stuckAfter is how long the loop may stand still before a restart is better: far

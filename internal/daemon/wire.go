@@ -12,7 +12,6 @@ import (
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/drift"
-	"prumo.dev/prumo/internal/forge"
 	"prumo.dev/prumo/internal/git"
 	"prumo.dev/prumo/internal/reconcile"
 	"prumo.dev/prumo/internal/render"
@@ -206,33 +205,4 @@ func records(docs documents, log *slog.Logger) reconcile.Records {
 		return nil
 	}
 	return &driftRecords{docs: docs, log: log}
-}
-
-// Pulls joins what plans pull requests; nil if the configuration has no forge.
-func Pulls(cfg *config.Config, src *source.Source, rec *reconcile.Reconciler) (*reconcile.Pulls, error) {
-	if cfg.Forge == nil {
-		return nil, nil
-	}
-	token, err := config.ReadSecret(cfg.Forge.TokenFile)
-	if err != nil {
-		return nil, fmt.Errorf("forge.tokenFile: %w", err)
-	}
-	var ca []byte
-	if cfg.Forge.CAFile != "" {
-		if ca, err = config.ReadFile(cfg.Forge.CAFile); err != nil {
-			return nil, fmt.Errorf("forge.caFile: %w", err)
-		}
-	}
-	client, err := forge.NewGitHub(forge.Options{URL: cfg.Forge.URL, Repo: cfg.Forge.Repo, Token: token, CA: ca})
-	if err != nil {
-		return nil, err
-	}
-	return &reconcile.Pulls{
-		Forge:      client,
-		Status:     cfg.Forge.Status,
-		Source:     src,
-		Untrusted:  proposals{},
-		Reconciler: rec,
-		Ref:        cfg.Repo.Ref,
-	}, nil
 }

@@ -20,7 +20,8 @@ type leaf struct {
 	from   any  // live; nil if absent
 	to     any  // wanted; nil if absent
 	hidden bool // lies in the data of a Secret that is part of the object
-	merged bool // to is not what was rendered but what the server merged, of an object that is not ours
+	merged bool // to is not what was rendered but what the server merged
+	alien  bool // from is not what the repo declared: it is not for the readers of a pull request
 }
 
 // scope says which parts of two objects are compared.

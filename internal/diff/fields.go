@@ -19,7 +19,7 @@ func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
 	d.leaves = leaves
 	foreign := d.Live != nil && !d.ours
 	for i := range leaves {
-		leaves[i].merged = foreign && leaves[i].to != nil && !isRendered(leaves[i], rendered)
+		leaves[i].merged = leaves[i].merged || foreign && leaves[i].to != nil && !isRendered(leaves[i], rendered)
 	}
 	for i, l := range leaves {
 		if i == maxFields {

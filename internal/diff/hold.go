@@ -164,7 +164,7 @@ func hash(drafts []draft) string {
 		x := done{ID: d.ID.String(), Action: d.Action, Force: d.Force, Unchecked: d.Unchecked != "", UID: d.UID, Ignore: d.Ignore}
 		for _, l := range d.leaves {
 			f := field{Path: renderPath(l.path), From: l.from, To: l.to}
-			if l.from != nil && (hides(l) || !d.ours) {
+			if l.from != nil && (hides(l) || !d.ours || l.alien) {
 				f.From = notOurs
 			}
 			if l.merged {

@@ -63,8 +63,14 @@ type draft struct {
 
 // Make returns what would change in the live cluster to obey rev.
 func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
-	plan := core.Plan{Revision: rev, Changes: []core.Change{}, Approval: opts.Approval}
-	var drafts []draft
+	drafts, unchanged := collect(obs, opts)
+	plan := finish(rev, drafts, obs, opts)
+	plan.Unchanged = unchanged
+	return plan
+}
+
+// collect returns all that differs, and the number of objects that do not.
+func collect(obs core.Observation, opts Options) (drafts []draft, unchanged int) {
 	for _, o := range obs.Objects {
 		d, differs := desired(o, obs.Leaving)
 		u, refused := opts.Untrusted[o.Object.ID]
@@ -75,7 +81,7 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 			drafts = append(drafts, d)
 		}
 		if !differs {
-			plan.Unchanged++
+			unchanged++
 		}
 	}
 	for _, o := range obs.Expects {
@@ -88,6 +94,12 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 			drafts = append(drafts, d)
 		}
 	}
+	return drafts, unchanged
+}
+
+// finish makes a plan of drafts: in order, with risks, a hash, and what is held.
+func finish(rev core.Revision, drafts []draft, obs core.Observation, opts Options) core.Plan {
+	plan := core.Plan{Revision: rev, Changes: []core.Change{}, Approval: opts.Approval}
 	sortDrafts(drafts)
 	for i := range drafts {
 		drafts[i].Risk = riskOf(drafts[i].Change, drafts[i].fresh)
@@ -274,7 +286,7 @@ func orphan(live map[string]any, leaving map[core.ObjectID]string) (draft, bool)
 }
 
 func newDraft(o core.Observed) draft {
-	d := draft{ours: o.Ours, fresh: o.Unchecked != ""}
+	d := draft{ours: o.Ours, fresh: o.Unchecked != "" && o.Live == nil}
 	d.ID, d.Spec, d.Pos, d.Mode = o.Object.ID, o.Object.Spec, o.Object.Pos, o.Spec.Drift
 	if d.Mode == "" {
 		d.Mode = core.DriftCorrect

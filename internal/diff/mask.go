@@ -118,7 +118,7 @@ func mask(l leaf, foreign bool) (from, to any) {
 		return hideBoth(l)
 	}
 	from, to = l.from, l.to
-	if foreign && from != nil {
+	if (foreign || l.alien) && from != nil {
 		from = notOurs
 	}
 	if l.merged {

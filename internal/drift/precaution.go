@@ -11,20 +11,39 @@ import (
 // Temper returns a rendering with the precautions in force laid over its objects,
 // and with the objects marked that are left alone because of a fight.
 func (l *Ledger) Temper(r core.Rendering) core.Rendering {
+	r = overlay(r, l.inForce)
 	resting := l.Resting()
+	if len(resting) == 0 {
+		return r
+	}
+	r.Objects = slices.Clone(r.Objects)
+	for i := range r.Objects {
+		r.Objects[i].Rest = resting[r.Objects[i].ID]
+	}
+	return r
+}
+
+// Overlay returns a rendering with the precautions of some specs applied on top of its
+// objects.
+func Overlay(r core.Rendering, inForce []core.Precaution) core.Rendering {
+	return overlay(r, func(spec core.SpecID) bool {
+		return slices.ContainsFunc(inForce, func(p core.Precaution) bool { return p.Spec == spec })
+	})
+}
+
+func overlay(r core.Rendering, inForce func(core.SpecID) bool) core.Rendering {
 	over := make(map[core.ObjectID]core.Object)
 	for _, o := range r.Precautions {
-		if l.inForce(o.Spec) {
+		if inForce(o.Spec) {
 			over[o.ID] = o
 		}
 	}
-	if len(over)+len(resting) == 0 {
+	if len(over) == 0 {
 		return r
 	}
 	r.Objects = slices.Clone(r.Objects)
 	for i := range r.Objects {
 		o := &r.Objects[i]
-		o.Rest = resting[o.ID]
 		if p, ok := over[o.ID]; ok && p.Spec == o.Spec {
 			marked := lay(o.Fields, p.Fields)
 			o.Fields = lay(marked, map[string]any{"metadata": map[string]any{

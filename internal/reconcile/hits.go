@@ -12,10 +12,10 @@ import (
 // more than that says so.
 const maxQueries = 50
 
-// nameHits writes into changes which pods they stop. The cluster is asked only
+// NameHits writes into changes which pods they stop. The cluster is asked only
 // about those that may stop some. What it does not tell is told, and holds
 // nothing up.
-func (r *Reconciler) nameHits(ctx context.Context, changes []core.Change) error {
+func NameHits(ctx context.Context, list func(context.Context, core.PodQuery) ([]core.Pod, error), changes []core.Change) error {
 	asked := 0
 	for i := range changes {
 		query, ok := diff.Disrupts(changes[i])
@@ -26,7 +26,7 @@ func (r *Reconciler) nameHits(ctx context.Context, changes []core.Change) error 
 			changes[i].Hits = &core.Hits{Unknown: fmt.Sprintf("the plan hits pods in more than %d ways", maxQueries)}
 			continue
 		}
-		pods, err := r.Cluster.Pods(ctx, query)
+		pods, err := list(ctx, query)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

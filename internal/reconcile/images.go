@@ -67,5 +67,5 @@ func (r *Reconciler) renderAgreed(ctx context.Context, tree core.Tree) (core.Ren
 		return now, err
 	}
 	now, err = r.pinImages(ctx, tree, now)
-	return keepLastGood(now, before), err
+	return KeepLastGood(now, before), err
 }

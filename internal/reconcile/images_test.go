@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prumo.dev/prumo/internal/core"
-	"prumo.dev/prumo/internal/report"
 )
 
 // A house is every part of a pass at once; it notes what it is asked, in order.
@@ -122,20 +121,6 @@ func TestDriftOfRefusedImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"pin old by the policy of old", "pin old by the policy of old", "observe old recalled by old", "look again at old recalled by old by the policy of old"}, h.said); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-// TestProposedImage proves that the base's policy judges the images of a proposal.
-func TestProposedImage(t *testing.T) {
-	h := &house{}
-	p := &Pulls{Untrusted: h, Reconciler: h.reconciler()}
-	var text report.CommentInput
-	err := p.compare(t.Context(), core.Proposal{Base: core.Revision{Commit: "base"}, Tree: core.Tree{Revision: core.Revision{Commit: "head"}}}, &text)
-	if err != nil || len(text.Problems) != 1 {
-		t.Fatalf("%v, problems %v", err, text.Problems)
-	}
-	if diff := cmp.Diff([]string{"pin head by the policy of base", "observe base recalled by base"}, h.said); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -15,6 +15,7 @@ import (
 // lastGood is what was applied last, and what it renders to.
 type lastGood struct {
 	core.Applied
+	declared  core.Rendering // what its tree says; until it is remembered
 	rendering core.Rendering
 	asked     map[string]bool // see askedFor; until it is remembered
 }
@@ -43,14 +44,6 @@ func (r *Reconciler) before(ctx context.Context, rep *core.Report) (core.Renderi
 	}
 	r.lastGood = lastGood{Applied: applied, rendering: rendering}
 	return rendering, nil
-}
-
-// inForce renders the revision that a proposal would be merged into.
-func (r *Reconciler) inForce(ctx context.Context, tree core.Tree) (core.Rendering, error) {
-	if applied := r.Source.Applied(); applied.Commit != "" && applied.Commit == tree.Revision.Commit {
-		return r.before(ctx, new(core.Report))
-	}
-	return r.renderBefore(ctx, tree)
 }
 
 // maxKept bounds the old revisions that are rendered after a restart.
@@ -145,9 +138,9 @@ func rendered(r core.Rendering) map[core.SpecID]bool {
 	return specs
 }
 
-// keepLastGood returns want with every spec that a Problem blocks as it was
+// KeepLastGood returns want with every spec that a Problem blocks as it was
 // before: what is broken in the repo stays in force as it last was.
-func keepLastGood(want, before core.Rendering) core.Rendering {
+func KeepLastGood(want, before core.Rendering) core.Rendering {
 	if len(want.Problems) == 0 {
 		return want
 	}
@@ -218,9 +211,9 @@ func declared(r core.Rendering) map[core.SpecID]bool {
 	return specs
 }
 
-// holdReason says why nothing may be deleted now, if so. A repo with problems
+// HoldReason says why nothing may be deleted now, if so. A repo with problems
 // does not tell for sure what it no longer wants.
-func holdReason(want core.Rendering) string {
+func HoldReason(want core.Rendering) string {
 	if len(want.Problems) == 0 {
 		return ""
 	}

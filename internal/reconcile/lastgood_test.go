@@ -66,7 +66,7 @@ func TestKeepLastGood(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := make(map[string]string)
-			for _, o := range keepLastGood(tt.want, before).Objects {
+			for _, o := range KeepLastGood(tt.want, before).Objects {
 				got[o.ID.Name] = o.Fields["data"].(string)
 			}
 			if diff := cmp.Diff(tt.kept, got); diff != "" {

@@ -15,10 +15,9 @@ import (
 // A Loop runs passes until it is told to stop.
 type Loop struct {
 	Pass     func(ctx context.Context) (core.Report, error)
-	After    func(ctx context.Context) // at most once an Interval after a pass that found a revision, such as planning pull requests; may be nil
-	Interval time.Duration             // between two passes, if nothing wakes the loop before
-	Wake     <-chan struct{}           // something may have changed: run a pass now; may be nil
-	Grace    time.Duration             // how long a pass may go on after ctx ends
+	Interval time.Duration   // between two passes, if nothing wakes the loop before
+	Wake     <-chan struct{} // something may have changed: run a pass now; may be nil
+	Grace    time.Duration   // how long a pass may go on after ctx ends
 	Log      *slog.Logger
 
 	waiting string // the approval that was asked for last
@@ -40,33 +39,26 @@ const wakeGap = 500 * time.Millisecond
 func (l *Loop) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	failures, waiting, early := 0, 0, false
-	var started, after time.Time
+	failures, waiting := 0, 0
+	var started time.Time
 	for {
-		woken, ended := l.sleep(ctx, timer, started, failures)
-		if ended {
+		if ended := l.sleep(ctx, timer, started, failures); ended {
 			return
 		}
 		started = time.Now()
-		also := !woken && !early && waiting == 0 || started.Sub(after) >= l.Interval
-		if also {
-			after = started
-		}
-		rep, err := l.once(ctx, also)
+		rep, err := l.once(ctx)
 		failures = count(failures, err != nil && !errors.Is(err, context.Canceled))
 		waiting = count(waiting, rep.Result != nil && slices.ContainsFunc(rep.Result.Outcomes, waits))
 		wait := l.wait(failures, waiting)
-		due := time.Until(rep.Due)
-		if early = failures == 0 && !rep.Due.IsZero() && due < wait; early {
+		if due := time.Until(rep.Due); failures == 0 && !rep.Due.IsZero() && due < wait {
 			wait = max(due, wakeGap)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// sleep waits for the next pass, and says whether it was woken, and whether ctx
-// has ended.
-func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, failures int) (woken, ended bool) {
+// sleep waits for the next pass, and says whether ctx has ended.
+func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, failures int) (ended bool) {
 	wake := l.Wake
 	if failures > 0 {
 		wake = nil
@@ -74,19 +66,18 @@ func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, 
 	for {
 		select {
 		case <-ctx.Done():
-			return woken, true
+			return true
 		case <-timer.C:
-			return woken, false
+			return false
 		case <-wake:
-			woken, wake = true, nil
+			wake = nil
 			timer.Reset(wakeGap - time.Since(started))
 		}
 	}
 }
 
-// once runs one pass under a context that outlives ctx by the grace period, and
-// what comes after it, if that is due.
-func (l *Loop) once(ctx context.Context, also bool) (core.Report, error) {
+// once runs one pass under a context that outlives ctx by the grace period.
+func (l *Loop) once(ctx context.Context) (core.Report, error) {
 	passCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(l.Grace, cancel) })
@@ -95,9 +86,6 @@ func (l *Loop) once(ctx context.Context, also bool) (core.Report, error) {
 	start := time.Now()
 	rep, err := l.Pass(passCtx)
 	l.log(rep, err, time.Since(start))
-	if err == nil && also && l.After != nil && ctx.Err() == nil {
-		l.After(passCtx)
-	}
 	if err == nil && len(rep.Errors) > 0 {
 		err = errors.New(rep.Errors[0].Msg)
 	}

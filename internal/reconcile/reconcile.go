@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"prumo.dev/prumo/internal/core"
@@ -105,7 +106,12 @@ type Reconciler struct {
 	MaxDeleteShare float64
 
 	lastGood lastGood
+	inForce  atomic.Pointer[core.InForce]
 }
+
+// InForce is the outcome of the last pass that came to a plan; nil if none did. It may
+// be called from any goroutine.
+func (r *Reconciler) InForce() *core.InForce { return r.inForce.Load() }
 
 // Reconcile makes the cluster match the repo and says what it found. What fails
 // keeps the last good revision in force: a remote that is away or a refused
@@ -143,6 +149,7 @@ func (r *Reconciler) Reconcile(ctx context.Context) (rep core.Report, err error)
 	result, err := r.Applier.Apply(ctx, plan)
 	rep.Result = &result
 	r.settle(ctx, drifts, result, &rep)
+	r.inForce.Store(outcome(tree, now, rep))
 	planAgain(plan, result, &rep)
 	if err != nil {
 		return rep, at(core.StageApply, err)
@@ -172,6 +179,21 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 	return rep, err
 }
 
+// Compare returns what proposals onto a tree that was applied before are compared with.
+// It changes nothing.
+func (r *Reconciler) Compare(ctx context.Context, tree core.Tree) (*core.InForce, error) {
+	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
+	before, err := r.renderAgreed(ctx, tree)
+	if err != nil {
+		return nil, at(core.StageRender, err)
+	}
+	_, now, err := r.plan(ctx, tree, before, r.glance(ctx), &rep)
+	if err != nil {
+		return nil, err
+	}
+	return outcome(tree, now, rep), nil
+}
+
 // Apply makes the cluster match a tree that the caller answers for, once, and
 // remembers nothing.
 func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
@@ -189,15 +211,16 @@ func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, er
 // the step from before to tree causes, and what had drifted before it. It returns
 // both as the one plan to apply, and what is in force once that is done.
 func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rendering, v view, rep *core.Report) (core.Plan, lastGood, error) {
-	good, err := r.Renderer.Render(ctx, tree)
+	declared, err := r.Renderer.Render(ctx, tree)
 	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageRender, err)
 	}
-	if good, err = r.pinImages(ctx, tree, good); err != nil {
+	good, err := r.pinImages(ctx, tree, declared)
+	if err != nil {
 		return core.Plan{}, lastGood{}, at(core.StageVerify, err)
 	}
 	rep.Problems = good.Problems
-	want := keepLastGood(good, before)
+	want := KeepLastGood(good, before)
 	v.drifts.Begin(rep.Time)
 	seen, tempered, err := v.look(ctx, want)
 	if err != nil {
@@ -210,7 +233,7 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	plan := r.compare(ctx, tree.Revision, seen, r.options(want, untrusted), v.approvals, rep)
 	plan.Changes = v.drifts.Settled(plan.Changes)
 	v.drifts.Explain(plan.Changes)
-	if err := r.nameHits(ctx, plan.Changes); err != nil {
+	if err := NameHits(ctx, r.Cluster.Pods, plan.Changes); err != nil {
 		return core.Plan{}, lastGood{}, at(core.StagePlan, err)
 	}
 	owing := r.Source.Applied().Owed
@@ -224,13 +247,31 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 			"plan %s was approved and it is %s now: the repo or the cluster changed since; look at it again", r.Approved, plan.Hash))
 	}
 	asked := askedFor(caused, owing)
-	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, want, asked}
+	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, declared, want, asked}
 	return obey(plan, asked, drifted), now, nil
+}
+
+// outcome is what a pass leaves for proposals to be compared with: of the drift, what
+// it did not put back.
+func outcome(tree core.Tree, now lastGood, rep core.Report) *core.InForce {
+	done := make(map[core.ObjectID]bool)
+	if rep.Result != nil {
+		for _, o := range rep.Result.Outcomes {
+			if o.Status == core.StatusDone {
+				done[o.ID] = true
+			}
+		}
+	}
+	drift := *rep.Drift
+	drift.Changes = slices.DeleteFunc(slices.Clone(drift.Changes), func(c core.Change) bool {
+		return done[c.ID] && c.Action != core.ActionObserve
+	})
+	return &core.InForce{Tree: tree, Declared: now.declared, Rendering: now.rendering, Precautions: rep.Precautions, Drift: drift}
 }
 
 // options say what a plan may do without asking.
 func (r *Reconciler) options(want core.Rendering, untrusted map[core.ObjectID]core.Untrusted) diff.Options {
-	return diff.Options{Approval: core.Approval{Plan: r.Approved}, Hold: holdReason(want), Untrusted: untrusted,
+	return diff.Options{Approval: core.Approval{Plan: r.Approved}, Hold: HoldReason(want), Untrusted: untrusted,
 		MaxDelete: r.MaxDelete, MaxDeleteShare: r.MaxDeleteShare}
 }
 

@@ -28,6 +28,7 @@ type CommentInput struct {
 	Problems  []core.Problem // of the proposed specs
 	Refused   *core.Verdict  // the head's history may not be obeyed
 	Fault     string         // why no plan could be made, though nobody is at fault: "the cluster cannot be reached"
+	Offline   bool           // Plan compares the repo with itself: the cluster was not asked, since nobody known signed
 	Reproduce string         // command that shows the whole plan, such as "reconciler plan --pr 12"
 	Link      string         // address of the whole plan; may be empty
 	Budget    int            // bytes; 0 means DefaultBudget; less than 24,000 is taken as that
@@ -101,11 +102,18 @@ func (in CommentInput) title() string {
 	if len(in.Problems) > 0 {
 		parts = append(parts, "**"+plural(len(in.Problems), "problem")+"**")
 	}
+	if in.Offline {
+		parts = append(parts, "**offline**")
+	}
 	if in.Plan != nil {
 		parts = append(parts, counts(*in.Plan, func(s string) string { return "**" + s + "**" }))
 	}
 	t := fmt.Sprintf("### Prumo · %s: %s\n\n", prose(short(in.Key, 60)), strings.Join(parts, " · "))
 	t += fmt.Sprintf("%s merged into %s\n", code(shortID(in.Head)), code(shortID(in.Base)))
+	if in.Offline {
+		t += "\n> [!NOTE]\n> This compares the repo with itself. A commit here is not signed by anybody whom the accepted policy names, " +
+			"so the cluster was not asked: sign it to see what would change live.\n"
+	}
 	if in.Fault != "" {
 		t += "\nWhy: " + prose(short(in.Fault, noteWidth)) + "\n"
 	}

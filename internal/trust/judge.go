@@ -57,6 +57,7 @@ func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, l
 		return refusal, nil
 	}
 	line.Key = pr.name()
+	line.Known = w.proposal && w.isKnown(pr, c.Payload)
 	if refusal, err = w.weigh(ctx, c, pr, laws, changes, line); err != nil {
 		return nil, err
 	}
@@ -66,6 +67,16 @@ func (w *walk) examine(ctx context.Context, c *git.Commit, in map[string]bool, l
 		refusal = cmp.Or(w.unnamed(c, laws), refusal)
 	}
 	return refusal, err
+}
+
+// isKnown reports whether a principal of the accepted policy, or a root principal, has
+// signed. A policy that the proposal itself brings does not count.
+func (w *walk) isKnown(pr proof, payload []byte) bool {
+	_, unknown := w.identify(w.accepted.ring, "the policy of the last accepted revision", pr, payload, w.now)
+	if unknown != nil {
+		_, unknown = w.identify(w.anchor.ring, "the trust file's root", pr, payload, w.now)
+	}
+	return unknown == nil
 }
 
 // weigh is what the laws say of a signed commit.
