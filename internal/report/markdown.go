@@ -212,7 +212,8 @@ const attentionHead = "> [!WARNING]\n> **Needs attention**\n"
 func attention(plan core.Plan) []string {
 	var rows []string
 	for _, c := range byRisk(plan.Changes) {
-		if c.Risk < core.RiskRestarts && c.Action != core.ActionHold && c.Action != core.ActionBlocked && c.Action != core.ActionRelease {
+		unseen := c.Action == core.ActionAdopt && c.Unchecked != ""
+		if !unseen && c.Risk < core.RiskRestarts && c.Action != core.ActionHold && c.Action != core.ActionBlocked && c.Action != core.ActionRelease {
 			continue
 		}
 		row := "> - **" + prose(verb(c)) + "** " + code(short(c.ID.String(), nameWidth))
@@ -221,6 +222,9 @@ func attention(plan core.Plan) []string {
 		}
 		if c.Reason != "" {
 			row += "; " + prose(short(c.Reason, noteWidth))
+		}
+		if unseen {
+			row += ": " + prose(short(c.Unchecked, noteWidth))
 		}
 		if s := hits(c); s != "" {
 			row += "; " + prose(s)
