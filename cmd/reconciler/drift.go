@@ -24,6 +24,7 @@ Exit code 0: no drift. 2: drift. 1: an error.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	t := targetFlags(cmd)
+	t.revealFlag(cmd)
 	format := outputFlag(cmd, "text", "markdown", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := t.check(args); err != nil {

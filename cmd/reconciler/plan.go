@@ -32,6 +32,7 @@ Exit code 0: nothing to do. 2: changes. 1: an error, a refusal, or problems.`,
 	}
 	t := targetFlags(cmd)
 	verboseFlag(cmd)
+	t.revealFlag(cmd)
 	cmd.Flags().StringVar(&t.revision, "revision", "", "`commit` to plan (default: the branch's tip)")
 	pr := cmd.Flags().Int("pr", 0, "`number` of the pull request to plan; needs --config with a forge")
 	format := outputFlag(cmd, "text", "markdown", "json")
@@ -115,6 +116,9 @@ func planText(cmd *cobra.Command, rep core.Report) error {
 
 // planPull plans one pull request and prints what its comment says.
 func (t *target) planPull(cmd *cobra.Command, cfg *config.Config, number int) error {
+	if t.reveal {
+		return errors.New("--reveal and --pr: everybody who can read the pull request would see the values; plan the branch in a terminal instead")
+	}
 	if cfg.Forge == nil {
 		return errors.New("--pr needs --config with a `forge` section")
 	}

@@ -25,6 +25,7 @@ type target struct {
 	stateDir, revision  string
 	kubeconfig, context string
 	instance            string
+	reveal              bool
 }
 
 // targetFlags adds the flags that name a repo.
@@ -138,7 +139,13 @@ func (t *target) tree(cmd *cobra.Command, args []string, cfg *config.Config) (co
 // options are those of a pass by a command: what goes wrong beside it is logged to
 // standard error, and what it holds is approved by the command that is named here.
 func (t *target) options(cmd *cobra.Command, args []string, cfg *config.Config) daemon.Options {
-	return daemon.Options{Log: newLogger(cmd, cfg.Log), Approve: t.approveCommand(cmd, args)}
+	return daemon.Options{Log: newLogger(cmd, cfg.Log), Approve: t.approveCommand(cmd, args), Reveal: t.reveal}
+}
+
+// revealFlag adds the flag that shows more of what may be secret.
+func (t *target) revealFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&t.reveal, "reveal", false, "show values that are hidden because they may hold secrets: environment, arguments, "+
+		"config files, custom resources; never the data of Secrets")
 }
 
 // approveCommand is the command that carries out a plan with what it holds, but for

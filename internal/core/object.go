@@ -88,6 +88,10 @@ type Object struct {
 	// conflict.
 	Ignore []objpath.Path
 
+	// Plain are fields that hold no secret, as the kind says. They may be shown where
+	// their like is hidden, such as an argument of a container. The data of a Secret
+	// are never shown.
+	Plain []objpath.Path
 	// Force are fields that are taken from other managers; see AnnotationForce.
 	Force []objpath.Path
 

@@ -26,6 +26,7 @@ type Options struct {
 	Wait     time.Duration      // how long apply waits for readiness
 	Gate     bool               // what depends on a spec waits until that is ready; always with Wait
 	Reporter reconcile.Reporter // told of each pass; nil: nobody
+	Reveal   bool               // plans show more of what may be secret; for a terminal alone
 
 	// Render is how trees are rendered; zero: in this process, for as long as it takes.
 	Render render.Options
@@ -157,6 +158,7 @@ func Reconciler(cfg *config.Config, src reconcile.Source, opts Options) (*reconc
 	return &reconcile.Reconciler{
 		Instance: cfg.Instance,
 		Approved: opts.Approved,
+		Reveal:   opts.Reveal,
 		Source:   src,
 		Renderer: renderer,
 		Images:   verifier,

@@ -27,7 +27,7 @@ func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
 			break
 		}
 		f := core.FieldChange{Path: renderPath(l.path)}
-		f.From, f.To = mask(l, foreign)
+		f.From, f.To = d.sensitivity.mask(l, foreign)
 		if o, ok := attribute(all, l); ok {
 			f.Manager, f.Operation, f.Since = clean(o.manager), o.operation, o.since
 		}

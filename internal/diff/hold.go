@@ -137,6 +137,10 @@ func overLimit(drafts []draft, obs core.Observation, opts Options) string {
 	return ""
 }
 
+// isPrivate reports whether the live value of a leaf is hidden from somebody, whatever
+// the kind says and whoever asks: one plan has one hash.
+func isPrivate(d draft, l leaf) bool { return sensitivity{kind: d.ID}.hides(l) }
+
 // hash is the SHA-256 of all that the drafts do. Two plans have one hash if and
 // only if they do the same to the same objects: the revision, reasons, holds,
 // and what is only reported are left out. Live values that are not shown are
@@ -164,7 +168,7 @@ func hash(drafts []draft) string {
 		x := done{ID: d.ID.String(), Action: d.Action, Force: d.Force, Unchecked: d.Unchecked != "", UID: d.UID, Ignore: d.Ignore}
 		for _, l := range d.leaves {
 			f := field{Path: renderPath(l.path), From: l.from, To: l.to}
-			if l.from != nil && (hides(l) || !d.ours || l.alien) {
+			if l.from != nil && (isPrivate(d, l) || !d.ours || l.alien) {
 				f.From = notOurs
 			}
 			if l.merged {

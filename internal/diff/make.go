@@ -32,6 +32,10 @@ type Options struct {
 	MaxDelete      int
 	MaxDeleteShare float64
 
+	// Reveal shows what is hidden because it may hold secrets, but for what a Secret
+	// holds and what looks like one. It is for the terminal of who could read it anyway.
+	Reveal bool
+
 	// Untrusted are the objects with an image that the policy let in once and
 	// refuses now. What runs is told and goes on running; nothing brings such an
 	// image in.
@@ -59,6 +63,8 @@ type draft struct {
 	leaves []leaf
 	ours   bool // its live object is ours
 	fresh  bool // its namespace is made by this very plan
+
+	sensitivity sensitivity
 }
 
 // Make returns what would change in the live cluster to obey rev.
@@ -72,6 +78,9 @@ func Make(rev core.Revision, obs core.Observation, opts Options) core.Plan {
 // collect returns all that differs, and the number of objects that do not.
 func collect(obs core.Observation, opts Options) (drafts []draft, unchanged int) {
 	for _, o := range obs.Objects {
+		if opts.Reveal {
+			o.Object.Plain = everything
+		}
 		d, differs := desired(o, obs.Leaving)
 		u, refused := opts.Untrusted[o.Object.ID]
 		switch {
@@ -96,6 +105,9 @@ func collect(obs core.Observation, opts Options) (drafts []draft, unchanged int)
 	}
 	return drafts, unchanged
 }
+
+// everything is a path that leads to all fields.
+var everything = []objpath.Path{{}}
 
 // finish makes a plan of drafts: in order, with risks, a hash, and what is held.
 func finish(rev core.Revision, drafts []draft, obs core.Observation, opts Options) core.Plan {
@@ -286,7 +298,7 @@ func orphan(live map[string]any, leaving map[core.ObjectID]string) (draft, bool)
 }
 
 func newDraft(o core.Observed) draft {
-	d := draft{ours: o.Ours, fresh: o.Unchecked != "" && o.Live == nil}
+	d := draft{ours: o.Ours, fresh: o.Unchecked != "" && o.Live == nil, sensitivity: sensitivityOf(o.Object)}
 	d.ID, d.Spec, d.Pos, d.Mode = o.Object.ID, o.Object.Spec, o.Object.Pos, o.Spec.Drift
 	if d.Mode == "" {
 		d.Mode = core.DriftCorrect

@@ -31,6 +31,8 @@ var objectCopies = map[string]bool{
 	"banzaicloud.com/last-applied":                     true,
 }
 
+var urlLogin = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
+
 // isSecret reports whether a map, by its own word, is a Secret. The kind that a
 // caller has in mind is not asked: it can be forged (argo-cd PR 29089).
 func isSecret(m map[string]any) bool {
@@ -50,71 +52,10 @@ func openInSecret(path []segment, name string) bool {
 	return path[0].field == "metadata" && path[1].field == "annotations" && isMark(name)
 }
 
-var (
-	// secretName is what variables and files that hold secrets are called.
-	secretName = regexp.MustCompile(`(?i)PASS(WORD|WD|PHRASE|CODE)?([^a-z]|$)|PASSW|TOKEN|SECRET|KEY|CREDENTIAL|DSN([^a-z]|$)`)
-
-	// secretField is what fields that hold secrets are called. It is narrower:
-	// API fields named key or secretName hold references.
-	secretField = regexp.MustCompile(`(?i)(password|passwd|passphrase|api[-_.]?key|access[-_.]?key|private[-_.]?key|client[-_.]?secret|token|credentials?)$`)
-
-	privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)
-	urlLogin   = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
-)
-
-// hides reports whether the values of a leaf are secret.
-func hides(l leaf) bool {
-	if l.hidden || len(l.path) == 0 {
-		return l.hidden
-	}
-	last := l.path[len(l.path)-1]
-	switch {
-	case hasPrivateKey(l.from) || hasPrivateKey(l.to):
-		return true
-	case l.path[0].field == "data" || l.path[0].field == "binaryData": // ConfigMap
-		return secretName.MatchString(last.field)
-	case inEnv(l.path):
-		return true
-	}
-	return secretField.MatchString(last.field) && (isText(l.from) || isText(l.to))
-}
-
-// inEnv reports whether path is the literal value of a container's variable
-// whose name is that of a secret, or the whole variable.
-func inEnv(path []segment) bool {
-	for i := 1; i < len(path); i++ {
-		if path[i-1].field != "env" || !path[i].isItem() {
-			continue
-		}
-		below := path[i+1:]
-		if len(below) > 0 && below[0].field != "value" {
-			return false // valueFrom is a reference
-		}
-		return secretName.MatchString(variable(path[i].live)) || secretName.MatchString(variable(path[i].want))
-	}
-	return false
-}
-
-func variable(item any) string {
-	m, _ := item.(map[string]any)
-	name, _ := m["name"].(string)
-	return name
-}
-
-func isText(v any) bool {
-	_, ok := v.(string)
-	return ok
-}
-
-func hasPrivateKey(v any) bool {
-	s, _ := v.(string)
-	return privateKey.MatchString(s)
-}
-
 // mask returns the values of a leaf as people may see them. Of a foreign object,
 // one that lives and is not ours, only what was rendered is shown.
-func mask(l leaf, foreign bool) (from, to any) {
-	if hides(l) {
+func (s sensitivity) mask(l leaf, foreign bool) (from, to any) {
+	if s.hides(l) {
 		return hideBoth(l)
 	}
 	from, to = l.from, l.to

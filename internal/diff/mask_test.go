@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // leak is a value that no plan may show, in any of its shapes.
@@ -26,6 +27,13 @@ func TestMask(t *testing.T) {
 	config := func(data string) string {
 		return `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: lab}, data: {` + data + `}}`
 	}
+	noted := func(note string) string {
+		return `{apiVersion: v1, kind: ServiceAccount, metadata: {name: s, namespace: lab, annotations: {note: "` + note + `"}}}`
+	}
+	runs := func(fields string) string {
+		return `{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: lab}, spec: {containers: [{name: c, ` + fields + `}]}}`
+	}
+	const podPath = ".spec.containers[name=c]"
 	const envPath = ".spec.template.spec.containers[name=c].env"
 	tests := []struct {
 		name       string
@@ -53,7 +61,7 @@ func TestMask(t *testing.T) {
 			[]string{".spec.items[0].data.p: (hidden) -> (hidden, changed)"}},
 		{"a variable that is called like one",
 			container(`{name: DB_PASSWORD, value: hunter2}, {name: MODE, value: a}`), container(`{name: DB_PASSWORD, value: x}, {name: MODE, value: b}`),
-			[]string{envPath + "[name=DB_PASSWORD].value: (hidden) -> (hidden, changed)", envPath + "[name=MODE].value: a -> b"}},
+			[]string{envPath + "[name=DB_PASSWORD].value: (hidden) -> (hidden, changed)", envPath + "[name=MODE].value: (hidden) -> (hidden, changed)"}},
 		{"the same where names are double",
 			container(`{name: TOKEN, value: hunter2}, {name: TOKEN, value: hunter2}`), container(`{name: TOKEN, value: x}, {name: TOKEN, value: hunter2}`),
 			[]string{envPath + "[0].value: (hidden) -> (hidden, changed)"}},
@@ -62,14 +70,49 @@ func TestMask(t *testing.T) {
 		{"a variable turned into another type", container(`{name: API_KEY, value: hunter2}`), container(`{name: API_KEY, value: {a: hunter2}}`),
 			[]string{envPath + "[name=API_KEY].value: (hidden) -> (hidden, changed)"}},
 		{"a file of a ConfigMap by name", config(`app-secret.yaml: hunter2, mode: a`), config(`app-secret.yaml: x, mode: b`),
-			[]string{`.data["app-secret.yaml"]: (hidden) -> (hidden, changed)`, ".data.mode: a -> b"}},
+			[]string{`.data["app-secret.yaml"]: (hidden) -> (hidden, changed)`, ".data.mode: (hidden) -> (hidden, changed)"}},
 		{"a private key anywhere", config(`f: a`), config(`f: "-----BEGIN RSA PRIVATE KEY-----\nhunter2"`), []string{".data.f: (hidden) -> (hidden, changed)"}},
-		{"a login in an address", config(`f: "postgres://me:hunter2@db/x"`), config(`f: "postgres://me:hunter2@db/y"`),
-			[]string{".data.f: postgres://me:(hidden)@db/x -> postgres://me:(hidden)@db/y"}},
+		{"a login in an address", noted(`postgres://me:hunter2@db/x`), noted(`postgres://me:hunter2@db/y`),
+			[]string{".metadata.annotations.note: postgres://me:(hidden)@db/x -> postgres://me:(hidden)@db/y"}},
+		{"arguments and commands", runs(`args: [--api-key=hunter2, --level, info], command: [sh, -c, "TOKEN=hunter2 run"]`),
+			runs(`args: [--api-key=hunter3, --level, debug], command: [sh, -c, "TOKEN=hunter3 run"]`), []string{
+				podPath + ".args[0]: (hidden) -> (hidden, changed)", podPath + ".args[2]: (hidden) -> (hidden, changed)",
+				podPath + ".command[2]: (hidden) -> (hidden, changed)"}},
+		{"a command of a probe, a header", runs(`livenessProbe: {exec: {command: [hunter2]}}, readinessProbe: {httpGet: {port: 80, httpHeaders: [{name: A, value: hunter2}]}}`),
+			runs(`livenessProbe: {exec: {command: [x]}}, readinessProbe: {httpGet: {port: 81, httpHeaders: [{name: A, value: x}]}}`), []string{
+				podPath + ".livenessProbe.exec.command[0]: (hidden) -> (hidden, changed)",
+				podPath + ".readinessProbe.httpGet.httpHeaders[name=A].value: (hidden) -> (hidden, changed)",
+				podPath + ".readinessProbe.httpGet.port: " + text(int64(80)) + " -> " + text(int64(81))}},
+		{"the whole of a container's other fields shows", runs(`image: "a@sha256:1111111111111111111111111111111111111111111111111111111111111111", workingDir: /a`),
+			runs(`image: "a@sha256:2222222222222222222222222222222222222222222222222222222222222222", workingDir: /b`), []string{
+				podPath + ".image: a@sha256:1111111111111111111111111111111111111111111111111111111111111111 -> a@sha256:2222222222222222222222222222222222222222222222222222222222222222",
+				podPath + ".workingDir: /a -> /b"}},
+		{"variables with other names", container(`{name: DB_PWD, value: hunter2}, {name: HOOK, value: "https://hooks.slack.com/services/hunter2"}`),
+			container(`{name: DB_PWD, value: x}, {name: HOOK, value: y}`), []string{
+				envPath + "[name=DB_PWD].value: (hidden) -> (hidden, changed)", envPath + "[name=HOOK].value: (hidden) -> (hidden, changed)"}},
+		{"files of a ConfigMap", config(`config.yaml: "password: hunter2", c.py: "auth_token = 'hunter2'", dsn.txt: "Server=db;Password=hunter2"`),
+			config(`config.yaml: "password: x", c.py: "auth_token = 'x'", dsn.txt: "Server=db;Password=x"`), []string{
+				`.data["c.py"]: (hidden) -> (hidden, changed)`, `.data["config.yaml"]: (hidden) -> (hidden, changed)`, `.data["dsn.txt"]: (hidden) -> (hidden, changed)`}},
+		{"a secret in an annotation, by itself", noted("--password=hunter2"), noted("--password=x"), []string{".metadata.annotations.note: (hidden) -> (hidden, changed)"}},
+		{"a token in an annotation, by its form", noted("ghp_abcdefghijklmnopqrstuvwxyz0123456789"), noted("x"), []string{".metadata.annotations.note: (hidden) -> (hidden, changed)"}},
+		{"a token in an annotation, by its entropy", noted("q7Zr2LxV9bKp4TnW8cYd"), noted("x"), []string{".metadata.annotations.note: (hidden) -> (hidden, changed)"}},
+		{"text in an annotation shows", noted("see https://wiki.lab.example/GPU-Pools-2026"), noted("retired"), []string{".metadata.annotations.note: see https://wiki.lab.example/GPU-Pools-2026 -> retired"}},
+		{"a custom resource",
+			`{apiVersion: x.example/v1, kind: Tool, metadata: {name: t}, spec: {secretKey: hunter2, psk: 1234, userData: hunter2, connectionString: hunter2, other: hunter2, size: 1, active: true}}`,
+			`{apiVersion: x.example/v1, kind: Tool, metadata: {name: t}, spec: {secretKey: x, psk: 1, userData: x, connectionString: x, other: x, size: 2, active: false}}`, []string{
+				".spec.active: " + text(true) + " -> " + text(false), ".spec.connectionString: (hidden) -> (hidden, changed)",
+				".spec.other: (hidden) -> (hidden, changed)", ".spec.psk: (hidden) -> (hidden, changed)", ".spec.secretKey: (hidden) -> (hidden, changed)",
+				".spec.size: " + text(int64(1)) + " -> " + text(int64(2)), ".spec.userData: (hidden) -> (hidden, changed)"}},
+		{"containers of a custom resource",
+			`{apiVersion: ray.io/v1, kind: RayCluster, metadata: {name: r}, spec: {head: {template: {spec: {containers: [{name: c, image: a, args: [hunter2], env: [{name: A, value: hunter2}]}]}}}}}`,
+			`{apiVersion: ray.io/v1, kind: RayCluster, metadata: {name: r}, spec: {head: {template: {spec: {containers: [{name: c, image: b, args: [x], env: [{name: A, value: x}]}]}}}}}`, []string{
+				".spec.head.template.spec.containers[name=c].args[0]: (hidden) -> (hidden, changed)",
+				".spec.head.template.spec.containers[name=c].env[name=A].value: (hidden) -> (hidden, changed)",
+				".spec.head.template.spec.containers[name=c].image: a -> b"}},
 		{"a custom resource with an inline token",
 			`{apiVersion: x/v1, kind: Tool, metadata: {name: t}, spec: {auth: {token: hunter2, tokenTTL: 1h}}}`,
 			`{apiVersion: x/v1, kind: Tool, metadata: {name: t}, spec: {auth: {token: x, tokenTTL: 2h}}}`,
-			[]string{".spec.auth.token: (hidden) -> (hidden, changed)", ".spec.auth.tokenTTL: 1h -> 2h"}},
+			[]string{".spec.auth.token: (hidden) -> (hidden, changed)", ".spec.auth.tokenTTL: (hidden) -> (hidden, changed)"}},
 		{"a taint's key and a flag show",
 			`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {automountServiceAccountToken: true, tolerations: [{key: a}]}}`,
 			`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {automountServiceAccountToken: false, tolerations: [{key: b}]}}`,
@@ -90,6 +133,44 @@ func TestMask(t *testing.T) {
 			}
 			noLeak(t, p)
 		})
+	}
+}
+
+// What a kind declares plain shows, unless it looks like a secret. What a Secret holds
+// never does.
+func TestPlain(t *testing.T) {
+	everything := []objpath.Path{{}}
+	for _, tt := range []struct{ name, live, want, field string }{
+		{"an argument", `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, args: [info]}]}}`,
+			`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, args: [debug]}]}}`, ".spec.containers[name=c].args[0]: info -> debug"},
+		{"a variable", `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, env: [{name: MODE, value: a}]}]}}`,
+			`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, env: [{name: MODE, value: b}]}]}}`, ".spec.containers[name=c].env[name=MODE].value: a -> b"},
+		{"a file", `{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {f: a}}`, `{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {f: b}}`, ".data.f: a -> b"},
+		{"a custom resource", `{apiVersion: x.y/v1, kind: Tool, metadata: {name: c}, spec: {f: a}}`, `{apiVersion: x.y/v1, kind: Tool, metadata: {name: c}, spec: {f: b}}`, ".spec.f: a -> b"},
+		{"a file with a password", `{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {f: "password: hunter2"}}`,
+			`{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {f: b}}`, ".data.f: (hidden) -> (hidden, changed)"},
+		{"a variable called like a secret", `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, env: [{name: DB_PWD, value: hunter2}]}]}}`,
+			`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, env: [{name: DB_PWD, value: b}]}]}}`, ".spec.containers[name=c].env[name=DB_PWD].value: (hidden) -> (hidden, changed)"},
+		{"a Secret", `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {p: hunter2}}`, `{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {p: x}}`, ".data.p: (hidden) -> (hidden, changed)"},
+	} {
+		o := fixture{want: tt.want, live: tt.live, predicted: tt.want, ours: true}.observed(t)
+		hashes := map[string]bool{}
+		for _, opts := range []Options{{}, {Reveal: true}} {
+			seen := o
+			if !opts.Reveal {
+				seen.Object.Plain = everything
+			}
+			p := Make(core.Revision{}, core.Observation{Objects: []core.Observed{seen}}, opts)
+			if d := cmp.Diff([]string{tt.field}, fieldLines(one(t, p))); d != "" {
+				t.Errorf("%s, %+v: (-want +got):\n%s", tt.name, opts, d)
+			}
+			noLeak(t, p)
+			hashes[p.Hash] = true
+		}
+		hashes[Make(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, Options{}).Hash] = true
+		if len(hashes) != 1 {
+			t.Errorf("%s: the hash depends on who looks", tt.name)
+		}
 	}
 }
 
@@ -152,14 +233,14 @@ func FuzzMask(f *testing.F) {
 				"data": map[string]any{key: v}, "stringData": map[string]any{"q": map[string]any{key: v}}}
 		}
 		for _, l := range compare(secret(value), secret(value+leak), whole) {
-			from, to := mask(l, false)
+			from, to := sensitivity{}.mask(l, false)
 			if fmt.Sprint(from, to) != hiddenFrom+" "+hiddenTo && fmt.Sprint(from, to) != hiddenFrom+hiddenTo {
 				t.Errorf("%s: not hidden: %v, %v", renderPath(l.path), from, to)
 			}
 		}
 		open := map[string]any{"kind": "ConfigMap", "data": map[string]any{key: value}}
 		for _, l := range compare(nil, open, declared) {
-			_, to := mask(l, false)
+			_, to := sensitivity{}.mask(l, false)
 			printable(t, renderPath(l.path))
 			printable(t, fmt.Sprint(to))
 			if len(fmt.Sprint(to)) > maxValue+100 {

@@ -22,6 +22,7 @@ func Propose(rev core.Revision, obs core.Observation, before, after core.Renderi
 	for i := range obs.Objects {
 		o := &obs.Objects[i]
 		if o.Ours && len(o.Live) > 0 {
+			o.Object.Plain = was[o.Object.ID].Plain // a proposal does not say what may be shown
 			private[o.Object.ID] = privateLeaves(*o, was[o.Object.ID].Fields)
 			o.Conflicts = allOwned(*o, private[o.Object.ID])
 		}
@@ -69,7 +70,7 @@ func privateLeaves(o core.Observed, was map[string]any) []leaf {
 	var private []leaf
 	for _, l := range compare(was, o.Object.Fields, whole) {
 		l.alien = lookup(was, l.path) == nil
-		if l.to == nil || !l.alien && !hides(l) {
+		if l.to == nil || !l.alien && !sensitivityOf(o.Object).hides(l) {
 			continue
 		}
 		l.from = lookup(o.Live, l.path)

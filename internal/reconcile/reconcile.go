@@ -88,6 +88,7 @@ type Reporter interface {
 // methods must not be called concurrently.
 type Reconciler struct {
 	Instance  string
+	Reveal    bool   // see diff.Options
 	Approved  string // hash of the one plan to carry out, with what it holds; empty: any
 	Source    Source
 	Renderer  Renderer
@@ -271,7 +272,7 @@ func outcome(tree core.Tree, now lastGood, rep core.Report) *core.InForce {
 
 // options say what a plan may do without asking.
 func (r *Reconciler) options(want core.Rendering, untrusted map[core.ObjectID]core.Untrusted) diff.Options {
-	return diff.Options{Approval: core.Approval{Plan: r.Approved}, Hold: HoldReason(want), Untrusted: untrusted,
+	return diff.Options{Approval: core.Approval{Plan: r.Approved}, Hold: HoldReason(want), Untrusted: untrusted, Reveal: r.Reveal,
 		MaxDelete: r.MaxDelete, MaxDeleteShare: r.MaxDeleteShare}
 }
 

@@ -66,28 +66,43 @@ func (u *unit) readAnnotation(path []string, name, value string) {
 }
 
 // share tells objects which of their fields belong to others, by the spec and by
-// its kind, and which are taken from others. An error is a mistake of the kind.
+// its kind, which are taken from others, and which hold no secret. An error is a
+// mistake of the kind.
 func (u *unit) share(v cue.Value, objects []core.Object, blame func(core.Pos, string, ...any)) error {
-	data, err := toGo(v.LookupPath(cue.ParsePath("ignore")))
+	ignore, err := kindRules(v, "ignore")
 	if err != nil {
 		return err
 	}
-	ignore := slices.Clone(u.Ignore)
-	list, _ := data.([]any)
-	for _, text := range list {
-		rules, err := objpath.ParseRules(fmt.Sprint(text))
-		if err != nil {
-			return err
-		}
-		ignore = append(ignore, rules...)
+	ignore = append(slices.Clone(u.Ignore), ignore...)
+	plain, err := kindRules(v, "plain")
+	if err != nil {
+		return err
 	}
 	for i := range objects {
 		objects[i].Ignore = pathsFor(objects[i].ID, ignore)
+		objects[i].Plain = pathsFor(objects[i].ID, plain)
 		objects[i].Force = pathsFor(objects[i].ID, u.Force)
 	}
 	u.checkRules(core.AnnotationIgnore, u.Ignore, objects, blame)
 	u.checkRules(core.AnnotationForce, u.Force, objects, blame)
 	return nil
+}
+
+// kindRules reads rules that a kind gives in a field of its contract.
+func kindRules(v cue.Value, field string) (all []objpath.Rule, err error) {
+	data, err := toGo(v.LookupPath(cue.ParsePath(field)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", field, err)
+	}
+	list, _ := data.([]any)
+	for _, text := range list {
+		rules, err := objpath.ParseRules(fmt.Sprint(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", field, err)
+		}
+		all = append(all, rules...)
+	}
+	return all, nil
 }
 
 func pathsFor(id core.ObjectID, rules []objpath.Rule) []objpath.Path {

@@ -9,7 +9,7 @@ import (
 )
 
 // lateFields are those of a kind that refs and facts do not depend on.
-var lateFields = []string{"checks", "objects", "ready", "ignore", "expects", "precautions"}
+var lateFields = []string{"checks", "objects", "ready", "ignore", "plain", "expects", "precautions"}
 
 // parseEarly parses a file of kinds for what they say of a spec before it is known
 // what it needs: in, refs and facts. What comes later is most of a template, and is

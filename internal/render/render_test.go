@@ -130,6 +130,9 @@ func print(out core.Rendering) string {
 		if len(o.Ignore) > 0 {
 			fmt.Fprintf(&b, " ignore %v", o.Ignore)
 		}
+		if len(o.Plain) > 0 {
+			fmt.Fprintf(&b, " plain %v", o.Plain)
+		}
 		for _, r := range o.Ready {
 			fmt.Fprintf(&b, " ready %v %v %q", r.Path, r.Equals, r.Message)
 		}

@@ -205,7 +205,7 @@ func (u *unit) render(v cue.Value) *outcome {
 		blame(u.Spec.Pos, "kind %s: ready: %v", u.Spec.ID.Kind, err)
 	}
 	if err := u.share(v, out.Objects, blame); err != nil {
-		blame(u.Spec.Pos, "kind %s: ignore: %v", u.Spec.ID.Kind, err)
+		blame(u.Spec.Pos, "kind %s: %v", u.Spec.ID.Kind, err)
 	}
 	out.clip()
 	return out

@@ -160,3 +160,54 @@ func TestVerifyProposal(t *testing.T) {
 		})
 	}
 }
+
+// TestProposalIsKnown: only what people of the accepted policy signed, commit by commit,
+// may be compared with the cluster. A policy that a proposal brings names nobody.
+func TestProposalIsKnown(t *testing.T) {
+	one := func(who, path string) func(w *world) []string {
+		return func(w *world) []string { return []string{w.chain(w.intro, who, w.files.with(path, "2\n"))} }
+	}
+	for _, tt := range []struct {
+		name  string
+		build func(w *world) []string // commits; the last is the head
+		want  bool
+	}{
+		{"by somebody who may", one("ana", "nodes/a.yaml"), true},
+		{"by somebody who may not", one("cai", "nodes/a.yaml"), true},
+		{"by a root principal", one("rita", "nodes/a.yaml"), true},
+		{"unsigned", one("", "nodes/a.yaml"), false},
+		{"by a stranger", one("mallory", "nodes/a.yaml"), false},
+		{"by a key that has ended", one("late", "nodes/a.yaml"), false},
+		{"unsigned below a signature", func(w *world) []string {
+			first := w.chain(w.intro, "", w.files.with("nodes/a.yaml", "2\n"))
+			return []string{first, w.chain(first, "ana", w.files.with("nodes/a.yaml", "3\n"))}
+		}, false},
+		{"a policy of one's own, signed by nobody who may", func(w *world) []string {
+			w.people["cai"], w.people["mallory"] = w.people["mallory"], w.people["cai"]
+			policy := w.policyText(2, rest(w.policy))
+			w.people["cai"], w.people["mallory"] = w.people["mallory"], w.people["cai"]
+			first := w.chain(w.intro, "ana", w.files.with(PolicyPath, policy))
+			return []string{first, w.chain(first, "mallory", w.files.with(PolicyPath, policy, "datasets/d.yaml", "2\n"))}
+		}, false},
+		{"a policy of root's, and whom it lets in", func(w *world) []string {
+			w.people["cai"], w.people["mallory"] = w.people["mallory"], w.people["cai"]
+			policy := w.policyText(2, rest(w.policy))
+			w.people["cai"], w.people["mallory"] = w.people["mallory"], w.people["cai"]
+			first := w.chain(w.intro, "rita", w.files.with(PolicyPath, policy))
+			return []string{first, w.chain(first, "mallory", w.files.with(PolicyPath, policy, "datasets/d.yaml", "2\n"))}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			commits := tt.build(w)
+			head := commits[len(commits)-1]
+			v, err := w.verifier().VerifyProposal(t.Context(), w.history(w.intro, head), State{Commit: w.intro}, head)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := (core.Proposal{Verdict: v}).Signed(); got != tt.want {
+				t.Errorf("known %v, want %v: %+v", got, tt.want, v)
+			}
+		})
+	}
+}
