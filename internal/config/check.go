@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -134,6 +135,9 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 	want(c.Deletion.Share >= 0 && c.Deletion.Share <= 1, "deletion.share", fmt.Sprintf("%v, want a share between 0 and 1", c.Deletion.Share))
 	oneOf("log.format", c.Log.Format, "text", "json")
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	for key, name := range map[string]string{"report.json": c.Report.JSON, "report.markdown": c.Report.Markdown} {
+		want(name == "" || !lies(name, c.StateDir), key, "lies in stateDir, which must have room for what the daemon has to remember: want a file on another volume")
+	}
 	if c.Forge != nil {
 		oneOf("forge.type", c.Forge.Type, "github")
 		want(c.Forge.URL != "", "forge.url", "missing, want the API's URL such as https://git.example/api/v1")
@@ -150,6 +154,13 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 		hosts[r.Host] = true
 	}
 	return problems
+}
+
+// lies reports whether a file is in a folder or below. Both are as written: relative to
+// the same folder, or absolute.
+func lies(file, folder string) bool {
+	rel, err := filepath.Rel(folder, file)
+	return err == nil && folder != "" && filepath.IsLocal(rel)
 }
 
 // lineOf returns the line of a dotted path, or of the nearest parent that is

@@ -120,7 +120,8 @@ type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error; default info
 }
 
-// Report is where each pass leaves its drift report. Empty means nowhere.
+// Report is where each pass leaves its drift report. Empty means nowhere. Neither may
+// be in the state folder.
 type Report struct {
 	JSON     string `yaml:"json"`
 	Markdown string `yaml:"markdown"`

@@ -38,6 +38,17 @@ func load(t *testing.T, text string) (*Config, []string) {
 	return c, got
 }
 
+// Reports are never where the daemon keeps what it must remember.
+func TestReportsAreNotInTheStateFolder(t *testing.T) {
+	for name, bad := range map[string]bool{"/var/lib/prumo/report.json": true, "/var/lib/prumo/a/../b/report.json": true,
+		"/var/lib/prumo2/report.json": false, "/var/lib/prumo/../report.json": false, "report.json": false} {
+		_, problems := load(t, valid+"report: {json: "+name+"}\n")
+		if got := len(problems) > 0; got != bad || bad && !strings.Contains(problems[0], "report.json: lies in stateDir") {
+			t.Errorf("%s: %v", name, problems)
+		}
+	}
+}
+
 func TestLoadDefaultsAndPaths(t *testing.T) {
 	c, problems := load(t, valid)
 	if problems != nil {

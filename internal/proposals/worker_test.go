@@ -33,7 +33,9 @@ const base = "base"
 
 func newHouse(pulls ...forge.Pull) *house { return &house{pulls: pulls, comments: map[int]string{}} }
 
-func (h *house) say(format string, args ...any) { h.said = append(h.said, fmt.Sprintf(format, args...)) }
+func (h *house) say(format string, args ...any) {
+	h.said = append(h.said, fmt.Sprintf(format, args...))
+}
 
 func (h *house) OpenPulls(context.Context) ([]forge.Pull, error) { return h.pulls, h.listed }
 func (h *house) Pull(_ context.Context, number int) (forge.Pull, error) {

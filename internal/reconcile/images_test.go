@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -13,8 +14,9 @@ import (
 
 // A house is every part of a pass at once; it notes what it is asked, in order.
 type house struct {
-	applied core.Applied
-	said    []string
+	applied  core.Applied
+	said     []string
+	fullDisk bool // reports cannot be written
 }
 
 func (h *house) say(words ...string) { h.said = append(h.said, words...) }
@@ -29,7 +31,12 @@ func (h *house) SetApplied(_ context.Context, applied core.Applied) error {
 	h.applied = applied
 	return nil
 }
-func (h *house) Report(context.Context, core.Report) error { return nil }
+func (h *house) Report(context.Context, core.Report) error {
+	if h.fullDisk {
+		return errors.New("no space left on device")
+	}
+	return nil
+}
 
 func (h *house) Keep(_ context.Context, inForce core.Rendering) error {
 	h.say("keep " + inForce.Objects[0].Fields["image"].(string))

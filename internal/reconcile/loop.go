@@ -86,8 +86,9 @@ func (l *Loop) once(ctx context.Context) (core.Report, error) {
 	start := time.Now()
 	rep, err := l.Pass(passCtx)
 	l.log(rep, err, time.Since(start))
-	if err == nil && len(rep.Errors) > 0 {
-		err = errors.New(rep.Errors[0].Msg)
+	// A report that cannot be written is no reason to correct drift more rarely.
+	if i := slices.IndexFunc(rep.Errors, func(f core.Fault) bool { return f.Stage != core.StageReport }); err == nil && i >= 0 {
+		err = errors.New(rep.Errors[i].Msg)
 	}
 	return rep, err
 }

@@ -1,9 +1,11 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +154,35 @@ func TestLoopComesWhenDue(t *testing.T) {
 			if starts[i] < at || starts[i] > at+at/10+1 {
 				t.Errorf("pass %d at %v, want %v", i, starts[i], at)
 			}
+		}
+	})
+}
+
+// TestLoopDoesNotWaitForReports proves that a report that cannot be written is told,
+// and delays no pass.
+func TestLoopDoesNotWaitForReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var starts []time.Duration
+		begin := time.Now()
+		h := &house{fullDisk: true, applied: core.Applied{Revision: core.Revision{Commit: "old"}}}
+		r := h.reconciler()
+		var log bytes.Buffer
+		loop := &Loop{Interval: 3 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Pass: func(ctx context.Context) (core.Report, error) {
+				if starts = append(starts, time.Since(begin)); len(starts) == 6 {
+					cancel()
+				}
+				return r.Reconcile(ctx)
+			}}
+		loop.Run(ctx)
+		for i, at := range starts {
+			if want := time.Duration(i) * 3 * time.Second; at < want || at > want+want/10+time.Duration(i+1) {
+				t.Errorf("pass %d at %v, want %v", i, at, want)
+			}
+		}
+		if !strings.Contains(log.String(), "no space left") {
+			t.Errorf("the log does not tell:\n%s", &log)
 		}
 	})
 }

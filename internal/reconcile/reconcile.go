@@ -356,7 +356,8 @@ func (r *Reconciler) tell(ctx context.Context, rep *core.Report, err error) erro
 	}
 	// A pass that was told to stop still says what it did.
 	if told := r.Reporter.Report(context.WithoutCancel(ctx), *rep); told != nil {
-		return errors.Join(err, at(core.StageReport, told))
+		// It does not delay the next pass: see Loop.
+		rep.Errors = append(rep.Errors, core.Fault{Stage: core.StageReport, Msg: told.Error()})
 	}
 	return err
 }
