@@ -88,6 +88,7 @@ type Server struct {
 	comments []Comment        // oldest first
 	statuses map[string][]Status
 	limited  time.Time
+	delay    time.Duration
 	requests []string
 	lastID   int64
 }
@@ -198,6 +199,13 @@ func (s *Server) RateLimit(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limited = until
+}
+
+// Delay has the forge answer each request only after a while.
+func (s *Server) Delay(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = d
 }
 
 // Requests returns the requests so far as "METHOD /path?query", without the
