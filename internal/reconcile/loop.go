@@ -32,22 +32,26 @@ const wakeGap = 500 * time.Millisecond
 
 // Run runs passes until ctx ends, and then waits for the one in hand for at most
 // Grace. A pass that fails is tried again after a second, doubling up to the
-// larger of Interval and five minutes, and until then nothing wakes the loop. One
+// larger of Interval and five minutes, and until then nothing wakes the loop. After
+// one that did its work and met a fault beside, such as a remote that is away or a
+// disk that is full, the time is the same, but the cluster wakes the loop: drift is
+// corrected all the same. One
 // after which a change still waits for another comes again as soon, but within
 // Interval: that something is ready now wakes nobody. One whose report says when
 // something is due is followed by one then.
 func (l *Loop) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	failures, waiting := 0, 0
+	failures, waiting, deaf := 0, 0, false
 	var started time.Time
 	for {
-		if ended := l.sleep(ctx, timer, started, failures); ended {
+		if ended := l.sleep(ctx, timer, started, deaf); ended {
 			return
 		}
 		started = time.Now()
 		rep, err := l.once(ctx)
-		failures = count(failures, err != nil && !errors.Is(err, context.Canceled))
+		deaf = err != nil && !errors.Is(err, context.Canceled)
+		failures = count(failures, deaf || faulty(rep))
 		waiting = count(waiting, rep.Result != nil && slices.ContainsFunc(rep.Result.Outcomes, waits))
 		wait := l.wait(failures, waiting)
 		if due := time.Until(rep.Due); failures == 0 && !rep.Due.IsZero() && due < wait {
@@ -57,10 +61,11 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// sleep waits for the next pass, and says whether ctx has ended.
-func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, failures int) (ended bool) {
+// sleep waits for the next pass, and says whether ctx has ended. A deaf loop is not
+// woken.
+func (l *Loop) sleep(ctx context.Context, timer *time.Timer, started time.Time, deaf bool) (ended bool) {
 	wake := l.Wake
-	if failures > 0 {
+	if deaf {
 		wake = nil
 	}
 	for {
@@ -86,11 +91,13 @@ func (l *Loop) once(ctx context.Context) (core.Report, error) {
 	start := time.Now()
 	rep, err := l.Pass(passCtx)
 	l.log(rep, err, time.Since(start))
-	// A report that cannot be written is no reason to correct drift more rarely.
-	if i := slices.IndexFunc(rep.Errors, func(f core.Fault) bool { return f.Stage != core.StageReport }); err == nil && i >= 0 {
-		err = errors.New(rep.Errors[i].Msg)
-	}
 	return rep, err
+}
+
+// faulty reports whether a pass met a fault beside. A report that cannot be written is
+// no reason for the next pass to come later.
+func faulty(rep core.Report) bool {
+	return slices.ContainsFunc(rep.Errors, func(f core.Fault) bool { return f.Stage != core.StageReport })
 }
 
 // count is how often in a row something was so.

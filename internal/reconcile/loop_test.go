@@ -186,3 +186,31 @@ func TestLoopDoesNotWaitForReports(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopIsWokenDespiteFaults proves that a loop whose remote is away is woken by the
+// cluster, so that drift is corrected, and looks for the remote more and more rarely.
+func TestLoopIsWokenDespiteFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		wake := make(chan struct{}, 1)
+		var starts []time.Duration
+		begin := time.Now()
+		loop := &Loop{Interval: 30 * time.Second, Wake: wake, Log: slog.New(slog.DiscardHandler),
+			Pass: func(context.Context) (core.Report, error) {
+				switch starts = append(starts, time.Since(begin)); len(starts) {
+				case 5: // the next would come after 16 s
+					time.AfterFunc(2*time.Second, func() { wake <- struct{}{} })
+				case 6:
+					cancel()
+				}
+				return core.Report{Errors: []core.Fault{{Stage: core.StageFetch, Msg: "away"}}}, nil
+			}}
+		loop.Run(ctx)
+		want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 17 * time.Second}
+		for i, at := range want {
+			if starts[i] < at || starts[i] > at+at/5+time.Duration(i) {
+				t.Errorf("pass %d at %v, want %v", i, starts[i], at)
+			}
+		}
+	})
+}
