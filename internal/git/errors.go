@@ -26,7 +26,8 @@ var (
 	ErrAuth          = errors.New("the remote refused the credentials") // or asks for some
 	ErrHostKey       = errors.New("the host key is not known")          // or not the known one
 	ErrUnreachable   = errors.New("the remote cannot be reached")
-	ErrLimit         = errors.New("over the limit") // of what a fetch or a walk may cost
+	ErrLimit         = errors.New("over the limit")    // of what a fetch or a walk may cost
+	ErrFull          = errors.New("the store is full") // Limits.StoreBytes
 )
 
 // A BadObject is an object of the repo that is refused, whoever signed it.

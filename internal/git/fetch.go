@@ -6,15 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 )
-
-// privateRefs is where fetched refs live, so that nothing takes them for
-// branches of ours.
-const privateRefs = "refs/prumo/fetched/"
 
 // A source is the remote side of a fetch.
 type source interface {
@@ -48,9 +46,11 @@ func newSource(remote Remote, l Limits) (source, error) {
 // returns the commit at its tip. The ref is a full name, a branch, or HEAD; no
 // other ref and no tag comes with it. A tip that does not build on the last one
 // is fetched too: whether it may be followed is for the caller (see Range).
-// Nothing is ever removed from the store, and a failed fetch leaves its refs and
-// objects as they were. Tags that were fetched before are forgotten, because the
-// remote may have taken them back since. How long it may take is for ctx to say.
+// Nothing is removed from the store, and a fetch that fails leaves its refs and
+// objects as they were. One after which the store would be larger than Limits
+// allow is refused with ErrFull. Tags that were fetched before are forgotten,
+// because the remote may have taken them back since. How long it may take is for
+// ctx to say.
 func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	name, err := fullRef(ref)
 	if err != nil {
@@ -61,12 +61,20 @@ func (r *Repo) Fetch(ctx context.Context, ref string) (tip string, err error) {
 	r.setTags(nil)
 	tip, err = r.receive(ctx, name)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err() // the cause, not the pipe that it broke
-		}
-		return "", fmt.Errorf("fetch %s from %s: %w", name, r.remote.URL, err)
+		return "", r.fetchError(ctx, name, err)
 	}
 	return tip, nil
+}
+
+// fetchError says what could not be fetched, and why.
+func (r *Repo) fetchError(ctx context.Context, what string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err() // the cause, not the pipe that it broke
+	case errors.Is(err, syscall.ENOSPC):
+		err = fmt.Errorf("%w: make room on the volume of %s", err, r.dir)
+	}
+	return fmt.Errorf("fetch %s from %s: %w", what, r.remote.URL, err)
 }
 
 // receive brings what one ref needs and points a private ref at its tip.
@@ -84,15 +92,24 @@ func (r *Repo) receive(ctx context.Context, ref string) (string, error) {
 
 // spool writes the pack next to the store, measures it, and only then adds it.
 func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, err error) {
-	spool, err := os.CreateTemp(r.dir, spoolPattern)
+	folder, err := os.MkdirTemp(r.dir, incoming)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		err = errors.Join(err, spool.Close(), os.Remove(spool.Name()))
-	}()
-	w := &cappedWriter{w: spool, limit: r.limits.PackBytes}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	spool, err := os.Create(filepath.Join(folder, "spool"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, spool.Close()) }()
+	w, err := r.capped(spool)
+	if err != nil {
+		return nil, err
+	}
 	refs, err = r.source.fetch(ctx, what, r.store, w)
+	if w.err != nil {
+		err = w.err // the cause; what a transport makes of it are words
+	}
 	if err != nil || w.written == 0 {
 		return refs, err
 	}
@@ -105,7 +122,14 @@ func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, er
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	if err := r.store.add(spool); err != nil {
+	name, err := index(folder, func(w io.Writer) error {
+		_, err := io.Copy(w, spool)
+		return err
+	})
+	if err == nil && name != "" {
+		err = r.store.install(folder, name)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("store the pack: %w", err)
 	}
 	return refs, nil
@@ -122,19 +146,37 @@ func fullRef(ref string) (string, error) {
 	return ref, nil
 }
 
-func privateRef(ref string) plumbing.ReferenceName {
-	return plumbing.ReferenceName(privateRefs + ref)
+// capped bounds what one fetch may write: a pack, and what the store has room for.
+func (r *Repo) capped(w io.Writer) (*cappedWriter, error) {
+	u, err := r.store.usage()
+	if err != nil {
+		return nil, err
+	}
+	c := &cappedWriter{w: w, limit: r.limits.PackBytes,
+		over: fmt.Errorf("the pack is larger than %d bytes: %w (pack bytes)", r.limits.PackBytes, ErrLimit)}
+	if room := r.limits.StoreBytes - u.bytes; room < c.limit {
+		c.limit = max(0, room)
+		c.over = fmt.Errorf("%w: %s holds %d bytes, and what is new would make it more than %d", ErrFull, r.dir, u.bytes, r.limits.StoreBytes)
+	}
+	return c, nil
 }
 
 // A cappedWriter fails once more than limit bytes are written.
 type cappedWriter struct {
 	w              io.Writer
 	written, limit int64
+	over           error // once there are more
+	err            error // the first one
 }
 
-func (c *cappedWriter) Write(b []byte) (int, error) {
+func (c *cappedWriter) Write(b []byte) (n int, err error) {
 	if c.written += int64(len(b)); c.written > c.limit {
-		return 0, fmt.Errorf("the pack is larger than %d bytes: %w (pack bytes)", c.limit, ErrLimit)
+		err = c.over
+	} else {
+		n, err = c.w.Write(b)
 	}
-	return c.w.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }

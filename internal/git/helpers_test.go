@@ -1,6 +1,7 @@
 package git_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"testing"
 	"time"
@@ -95,4 +96,14 @@ func fetch(t *testing.T, r *git.Repo, ref string) string {
 		t.Fatal(err)
 	}
 	return tip
+}
+
+// unhex returns the bytes of an id.
+func unhex(t *testing.T, id string) string {
+	t.Helper()
+	b, err := hex.DecodeString(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -4,6 +4,7 @@ import "cmp"
 
 // Limits bounds what a repo may cost. A zero field means its default.
 type Limits struct {
+	StoreBytes    int64 // all objects on disk; default 768 MiB: while they are packed anew, there are twice as many
 	PackBytes     int64 // one fetch, as sent; default 256 MiB
 	PackObjects   int   // one fetch; default 1,000,000
 	InflatedBytes int64 // all objects of one fetch, inflated; default 32 GiB
@@ -21,6 +22,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
+		StoreBytes:    cmp.Or(l.StoreBytes, 768<<20),
 		PackBytes:     cmp.Or(l.PackBytes, 256<<20),
 		PackObjects:   cmp.Or(l.PackObjects, 1_000_000),
 		InflatedBytes: cmp.Or(l.InflatedBytes, 32<<30),

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -203,31 +204,56 @@ func readVarint(r io.ByteReader) (int64, error) {
 	return 0, fmt.Errorf("a size of more than 56 bits: %w", ErrLimit)
 }
 
-// A packWriter writes objects as a pack without deltas.
+// A packWriter writes objects as a pack.
 type packWriter struct {
 	w   io.Writer
+	pos counter      // bytes written
 	z   *zlib.Writer // onto w; kept, as a new one takes 800 KiB
 	sum hash.Hash
 }
 
+// A counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
 // newPackWriter begins a pack of n objects.
 func newPackWriter(w io.Writer, n int) (*packWriter, error) {
-	sum := sha1.New()
-	p := &packWriter{w: io.MultiWriter(w, sum), sum: sum}
+	p := &packWriter{sum: sha1.New()}
+	p.w = io.MultiWriter(w, p.sum, &p.pos)
 	p.z = zlib.NewWriter(p.w)
 	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(n))
 	_, err := p.w.Write(head)
 	return p, err
 }
 
-func (p *packWriter) add(typ plumbing.ObjectType, data []byte) error {
+// add writes an object whole.
+func (p *packWriter) add(typ plumbing.ObjectType, data []byte) error { return p.entry(typ, nil, data) }
+
+// addDelta writes an object as what differs from one that begins at another
+// offset before it.
+func (p *packWriter) addDelta(base int64, delta []byte) error {
+	back := int64(p.pos) - base
+	offset := []byte{byte(back & 0x7f)}
+	for back >>= 7; back > 0; back >>= 7 {
+		back--
+		offset = append(offset, byte(back&0x7f)|0x80)
+	}
+	slices.Reverse(offset)
+	return p.entry(plumbing.OFSDeltaObject, offset, delta)
+}
+
+func (p *packWriter) entry(typ plumbing.ObjectType, base, data []byte) error {
 	size := len(data)
 	head := []byte{byte(typ)<<4 | byte(size&15)}
 	for size >>= 4; size > 0; size >>= 7 {
 		head[len(head)-1] |= 0x80
 		head = append(head, byte(size&0x7f))
 	}
-	if _, err := p.w.Write(head); err != nil {
+	if _, err := p.w.Write(append(head, base...)); err != nil {
 		return err
 	}
 	p.z.Reset(p.w)

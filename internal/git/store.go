@@ -7,19 +7,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/pjbgf/sha1cd"
 )
-
-// spoolPattern names packs that are not measured yet; see receive.
-const spoolPattern = "incoming-*.pack"
 
 // cacheSize bounds what go-git keeps of inflated objects, bases of deltas above all.
 const cacheSize = 16 * cache.MiByte
@@ -35,8 +32,17 @@ const openPacks = 16
 // A store is the bare repository on disk. Go-git's storage keeps its indexes in
 // plain maps, so every use holds the lock.
 type store struct {
+	dir   string
+	under *store // is asked for what this one does not have, and never written to; nil: none
+
 	mu   sync.Mutex
 	objs *filesystem.Storage
+}
+
+// openObjects opens what is in dir now: go-git reads the list of packs once.
+func openObjects(dir string) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()),
+		cache.NewObjectLRU(cacheSize), filesystem.Options{LargeObjectThreshold: largeObject, MaxOpenDescriptors: openPacks})
 }
 
 // openStore creates the store or finds it as it was left.
@@ -47,8 +53,7 @@ func openStore(dir string) (*store, error) {
 	if err := refuseForeign(dir); err != nil {
 		return nil, err
 	}
-	s := &store{objs: filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()),
-		cache.NewObjectLRU(cacheSize), filesystem.Options{LargeObjectThreshold: largeObject, MaxOpenDescriptors: openPacks})}
+	s := &store{dir: dir, objs: openObjects(dir)}
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); errors.Is(err, os.ErrNotExist) {
 		if err := initStore(s.objs, dir); err != nil {
 			return nil, err
@@ -98,28 +103,21 @@ func initStore(objs *filesystem.Storage, dir string) error {
 	return objs.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.Main))
 }
 
-// sweep removes what a killed fetch left behind.
-func sweep(dir string) error {
-	for _, pattern := range []string{spoolPattern, "objects/pack/tmp_pack_*"} {
-		stale, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			return err
-		}
-		for _, name := range stale {
-			if err := os.Remove(name); err != nil {
-				return err
-			}
-		}
+// layer returns the store that holds an object, or the lowest one if none does.
+func (s *store) layer(h plumbing.Hash) *store {
+	for s.under != nil && !s.holds(h) {
+		s = s.under
 	}
-	return nil
+	return s
 }
 
 // read returns the object after checking, in this order, its size, its type and
 // its hash.
 func (s *store) read(id string, typ plumbing.ObjectType, limit int64) ([]byte, error) {
+	h := plumbing.NewHash(id)
+	s = s.layer(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := plumbing.NewHash(id)
 	size, err := s.objs.EncodedObjectSize(h)
 	if err != nil {
 		return nil, readError(id, err)
@@ -186,82 +184,49 @@ func readError(id string, err error) error {
 	return fmt.Errorf("read object %s: %w", id, err)
 }
 
-func (s *store) has(id plumbing.Hash) bool {
+func (s *store) has(h plumbing.Hash) bool { return s.layer(h).holds(h) }
+
+// holds is has without what lies under the store.
+func (s *store) holds(h plumbing.Hash) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.objs.HasEncodedObject(id) == nil
+	return s.objs.HasEncodedObject(h) == nil
 }
 
 // withPrefix returns the ids of all objects that begin with hexadecimal digits.
 func (s *store) withPrefix(prefix string) ([]string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	whole, err := hex.DecodeString(prefix[:len(prefix)&^1])
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := s.objs.HashesWithPrefix(whole)
-	if err != nil {
-		return nil, err
-	}
 	var ids []string
-	for _, h := range hashes {
-		if strings.HasPrefix(h.String(), prefix) {
-			ids = append(ids, h.String())
+	for ; s != nil; s = s.under {
+		hashes, err := s.beginWith(whole)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hashes {
+			if id := h.String(); strings.HasPrefix(id, prefix) && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
 		}
 	}
 	return ids, nil
 }
 
-// add moves a measured pack into the store.
-func (s *store) add(pack io.Reader) error {
+func (s *store) beginWith(bytes []byte) ([]plumbing.Hash, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return packfile.UpdateObjectStorage(s.objs, pack)
-}
-
-// ref returns the commit that a private ref points to, or "".
-func (s *store) ref(name plumbing.ReferenceName) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ref, err := s.objs.Reference(name)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return ref.Hash().String(), nil
-}
-
-func (s *store) setRef(name plumbing.ReferenceName, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.objs.SetReference(plumbing.NewHashReference(name, plumbing.NewHash(id)))
-}
-
-// refs returns the commits of all private refs.
-func (s *store) refs() ([]string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	iter, err := s.objs.IterReferences()
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	return ids, iter.ForEach(func(ref *plumbing.Reference) error {
-		if strings.HasPrefix(ref.Name().String(), privateRefs) {
-			ids = append(ids, ref.Hash().String())
-		}
-		return nil
-	})
+	return s.objs.HashesWithPrefix(bytes)
 }
 
 // size returns how large a file is, without reading it.
 func (s *store) size(id string) (int64, error) {
+	h := plumbing.NewHash(id)
+	s = s.layer(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, err := s.objs.EncodedObjectSize(plumbing.NewHash(id))
+	n, err := s.objs.EncodedObjectSize(h)
 	if err != nil {
 		return 0, readError(id, err)
 	}

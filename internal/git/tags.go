@@ -3,6 +3,8 @@ package git
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -19,10 +21,7 @@ func (r *Repo) FetchTags(ctx context.Context, match func(ref string) bool) error
 	defer r.fetching.Unlock()
 	found, err := r.spool(ctx, want{match: match, max: r.limits.Tags})
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return fmt.Errorf("fetch tags from %s: %w", r.remote.URL, err)
+		return r.fetchError(ctx, "tags", err)
 	}
 	r.setTags(found)
 	return nil
@@ -56,6 +55,13 @@ func (r *Repo) setTags(tags map[string]string) {
 	r.tagging.Lock()
 	defer r.tagging.Unlock()
 	r.tags = tags
+}
+
+// tagged returns the ids of the tags that Tag knows.
+func (r *Repo) tagged() []string {
+	r.tagging.Lock()
+	defer r.tagging.Unlock()
+	return slices.Collect(maps.Values(r.tags))
 }
 
 // A want is what a fetch asks for: one ref, or tags.

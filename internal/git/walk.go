@@ -47,9 +47,11 @@ func (r *Repo) links(id string) (links, error) {
 
 // hasCommit reports whether the store has the object and it is a commit.
 func (s *store) hasCommit(id string) bool {
+	h := plumbing.NewHash(id)
+	s = s.layer(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.objs.EncodedObject(plumbing.CommitObject, plumbing.NewHash(id))
+	_, err := s.objs.EncodedObject(plumbing.CommitObject, h)
 	return err == nil
 }
 
