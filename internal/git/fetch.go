@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -78,12 +76,17 @@ func (r *Repo) fetchError(ctx context.Context, what string, err error) error {
 }
 
 // receive brings what one ref needs and points a private ref at its tip.
-func (r *Repo) receive(ctx context.Context, ref string) (string, error) {
-	refs, err := r.spool(ctx, want{ref: ref})
+func (r *Repo) receive(ctx context.Context, ref string) (tip string, err error) {
+	refs, added, err := r.spool(ctx, want{ref: ref})
 	if err != nil {
 		return "", err
 	}
-	tip := refs[ref]
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.store.drop(added))
+		}
+	}()
+	tip = refs[ref]
 	if _, err := r.store.read(tip, plumbing.CommitObject, r.limits.CommitBytes); err != nil {
 		return "", fmt.Errorf("its tip is not a commit that can be read: %w", err)
 	}
@@ -91,48 +94,42 @@ func (r *Repo) receive(ctx context.Context, ref string) (string, error) {
 }
 
 // spool writes the pack next to the store, measures it, and only then adds it.
-func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, err error) {
-	folder, err := os.MkdirTemp(r.dir, incoming)
+func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, added []string, err error) {
+	d, err := r.store.draft()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	spool, err := os.Create(filepath.Join(folder, "spool"))
+	defer func() { err = errors.Join(err, d.remove()) }()
+	w, err := r.capped(d.pack)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, spool.Close()) }()
-	w, err := r.capped(spool)
-	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	refs, err = r.source.fetch(ctx, what, r.store, w)
 	if w.err != nil {
 		err = w.err // the cause; what a transport makes of it are words
 	}
 	if err != nil || w.written == 0 {
-		return refs, err
+		return refs, nil, err
 	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return nil, err
+	if _, err := d.pack.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, err
 	}
-	if _, err := measurePack(ctx, spool, r.limits); err != nil {
-		return nil, err
+	size, err := measurePack(ctx, d.pack, r.limits)
+	if err != nil || size.Objects == 0 {
+		return refs, nil, err
 	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	name, err := index(folder, func(w io.Writer) error {
-		_, err := io.Copy(w, spool)
-		return err
-	})
-	if err == nil && name != "" {
-		err = r.store.install(folder, name)
+	name, err := d.index()
+	fresh := false
+	if err == nil {
+		fresh, err = r.store.install(d, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store the pack: %w", err)
+		return nil, nil, fmt.Errorf("store the pack: %w", err)
 	}
-	return refs, nil
+	if fresh {
+		added = []string{name}
+	}
+	return refs, added, nil
 }
 
 // fullRef makes a branch a full ref name and refuses what is none.

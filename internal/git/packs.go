@@ -1,7 +1,6 @@
 package git
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
 // incoming names the files and folders of what is not in the store yet.
@@ -38,50 +36,86 @@ func sweep(dir string) error {
 	return nil
 }
 
-// index has go-git copy a pack into a folder beside the store and index it there,
-// which reads every object of it. write writes the pack. The result is the name of
-// the pack, without an ending; empty if the pack is.
-func index(folder string, write func(io.Writer) error) (string, error) {
-	w, err := dotgit.New(osfs.New(folder)).NewObjectPack()
+// A draft is a pack that the store does not have yet: two files in a folder of
+// their own beside it.
+type draft struct {
+	folder string
+	pack   *os.File
+}
+
+func (s *store) draft() (*draft, error) {
+	folder, err := os.MkdirTemp(s.dir, incoming)
+	if err != nil {
+		return nil, err
+	}
+	pack, err := os.Create(filepath.Join(folder, "new.pack"))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return &draft{folder, pack}, nil
+}
+
+// remove removes what is left of a draft.
+func (d *draft) remove() error { return errors.Join(d.pack.Close(), os.RemoveAll(d.folder)) }
+
+// index has go-git read every object of the pack and writes down where each begins.
+// The name is what git gives to a pack of these bytes.
+func (d *draft) index() (name string, err error) {
+	if _, err := d.pack.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	var w idxfile.Writer
+	parser, err := packfile.NewParser(packfile.NewScanner(d.pack), &w)
 	if err != nil {
 		return "", err
 	}
-	err, closed := write(w), w.Close()
-	if err = cmp.Or(err, closed); err != nil {
+	sum, err := parser.Parse()
+	if err != nil {
 		return "", err
 	}
-	names, err := packNames(folder)
-	if err != nil || len(names) == 0 {
+	idx, err := w.Index()
+	if err != nil {
 		return "", err
 	}
-	return names[0], nil
+	f, err := os.Create(filepath.Join(d.folder, "new.idx"))
+	if err != nil {
+		return "", err
+	}
+	_, err = idxfile.NewEncoder(f).Encode(idx)
+	return "pack-" + sum.String(), errors.Join(err, f.Close())
 }
 
-// install moves an indexed pack into the store. It is whole on disk before the
+// install moves an indexed draft into the store. It is whole on disk before the
 // store sees it, and the store sees it by the .pack: at whatever point the machine
-// stops, the store has all of it or none.
-func (s *store) install(folder, name string) error {
-	from, to := filepath.Join(folder, packDir, name), filepath.Join(s.dir, packDir, name)
+// stops, the store has all of it or none. fresh is false if the store had it before.
+func (s *store) install(d *draft, name string) (fresh bool, err error) {
+	from, to := filepath.Join(d.folder, "new"), filepath.Join(s.dir, packDir, name)
+	if _, err := os.Lstat(to + ".pack"); !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
+		return false, err
 	}
 	for _, end := range []string{".idx", ".pack"} {
 		if err := syncFile(from + end); err != nil {
-			return err
+			return false, err
 		}
 		if err := os.Rename(from+end, to+end); err != nil {
-			return err
+			return false, err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objs.Reindex()
-	return syncFile(filepath.Dir(to))
+	return true, syncFile(filepath.Dir(to))
 }
 
 // drop removes packs. The .pack goes first: go-git takes a .pack without its .idx
 // for a damaged store, and does not look at an .idx alone.
 func (s *store) drop(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.objs
@@ -113,25 +147,25 @@ func (s *store) dropOrphans() error {
 	return nil
 }
 
-// packNames lists the packs of a store, or of a folder beside it.
-func packNames(dir string) ([]string, error) {
-	names, err := filepath.Glob(filepath.Join(dir, packDir, "pack-*.pack"))
+// packNames lists the packs of a store.
+func (s *store) packNames() ([]string, error) {
+	names, err := filepath.Glob(filepath.Join(s.dir, packDir, "pack-*.pack"))
 	for i, name := range names {
 		names[i] = strings.TrimSuffix(filepath.Base(name), ".pack")
 	}
 	return names, err
 }
 
-// readIndex says which objects a pack holds.
-func readIndex(dir, name string) (*idxfile.MemoryIndex, error) {
-	f, err := os.Open(filepath.Join(dir, packDir, name+".idx"))
+// readIndex says which objects a pack holds, by the file of its index.
+func readIndex(name string) (*idxfile.MemoryIndex, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	idx := idxfile.NewMemoryIndex()
 	err = idxfile.NewDecoder(f).Decode(idx)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("index of %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return idx, nil
 }

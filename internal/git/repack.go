@@ -1,11 +1,13 @@
 package git
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -75,8 +77,8 @@ func (r *Repo) Repack(ctx context.Context, ref, tip string, also ...string) (fre
 
 // repack makes one pack of what is reachable from roots, unless there is one
 // already that holds just that.
-func (r *Repo) repack(ctx context.Context, roots []string) error {
-	old, err := packNames(r.dir)
+func (r *Repo) repack(ctx context.Context, roots []string) (err error) {
+	old, err := r.store.packNames()
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (r *Repo) repack(ctx context.Context, roots []string) error {
 		return err
 	}
 	if len(old) == 1 {
-		idx, err := readIndex(r.dir, old[0])
+		idx, err := readIndex(filepath.Join(r.dir, packDir, old[0]+".idx"))
 		if err != nil {
 			return err
 		}
@@ -93,28 +95,31 @@ func (r *Repo) repack(ctx context.Context, roots []string) error {
 			return err
 		}
 	}
-	folder, err := os.MkdirTemp(r.dir, incoming)
+	d, err := r.store.draft()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	name, err := index(folder, func(w io.Writer) error { return r.pack(ctx, kept, w) })
+	defer func() { err = errors.Join(err, d.remove()) }()
+	if err := r.pack(ctx, kept, d.pack); err != nil {
+		return err
+	}
+	name, err := d.index()
 	if err != nil {
 		return err
 	}
-	if err := holdsAll(folder, name, kept); err != nil {
+	if err := d.holdsAll(kept); err != nil {
 		return err
 	}
-	if err := r.store.install(folder, name); err != nil {
+	if _, err := r.store.install(d, name); err != nil {
 		return err
 	}
-	return r.store.drop(without(old, name))
+	return r.store.drop(slices.DeleteFunc(old, func(n string) bool { return n == name }))
 }
 
 // holdsAll compares a pack with what it is to hold. What its index says was computed
 // from the objects in it.
-func holdsAll(dir, name string, kept []keptObject) error {
-	idx, err := readIndex(dir, name)
+func (d *draft) holdsAll(kept []keptObject) error {
+	idx, err := readIndex(filepath.Join(d.folder, "new.idx"))
 	if err != nil {
 		return err
 	}
@@ -126,20 +131,12 @@ func holdsAll(dir, name string, kept []keptObject) error {
 	return nil
 }
 
-func without(names []string, name string) []string {
-	var out []string
-	for _, n := range names {
-		if n != name {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // pack writes objects, each as what differs from its base where that is shorter.
 func (r *Repo) pack(ctx context.Context, kept []keptObject, w io.Writer) error {
-	p, err := newPackWriter(&cappedWriter{w: w, limit: r.limits.StoreBytes,
-		over: fmt.Errorf("%w: what is reachable takes more than %d bytes", ErrFull, r.limits.StoreBytes)}, len(kept))
+	capped := &cappedWriter{w: w, limit: r.limits.StoreBytes,
+		over: fmt.Errorf("%w: what is reachable takes more than %d bytes", ErrFull, r.limits.StoreBytes)}
+	buffer := bufio.NewWriterSize(capped, 64<<10)
+	p, err := newPackWriter(buffer, len(kept))
 	if err != nil {
 		return err
 	}
@@ -167,7 +164,7 @@ func (r *Repo) pack(ctx context.Context, kept []keptObject, w io.Writer) error {
 			return err
 		}
 	}
-	return p.close()
+	return errors.Join(p.close(), buffer.Flush())
 }
 
 // delta returns how an object is made of its base; nil if it is better written whole.

@@ -19,7 +19,7 @@ const tagRefs = "refs/tags/"
 func (r *Repo) FetchTags(ctx context.Context, match func(ref string) bool) error {
 	r.fetching.Lock()
 	defer r.fetching.Unlock()
-	found, err := r.spool(ctx, want{match: match, max: r.limits.Tags})
+	found, _, err := r.spool(ctx, want{match: match, max: r.limits.Tags})
 	if err != nil {
 		return r.fetchError(ctx, "tags", err)
 	}

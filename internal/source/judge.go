@@ -91,12 +91,6 @@ func (s *Source) remember(ctx context.Context, step trust.Step) error {
 	return nil
 }
 
-func (s *Source) fetchTags(ctx context.Context, match func(ref string) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	return s.repo.FetchTags(ctx, match)
-}
-
 // stepWithApprovals is withApprovals for what may be accepted.
 func (s *Source) stepWithApprovals(ctx context.Context, also func(ref string) bool, judge func() (trust.Step, error)) (step trust.Step, err error) {
 	_, err = s.withApprovals(ctx, also, func() (core.Verdict, error) {
@@ -104,24 +98,4 @@ func (s *Source) stepWithApprovals(ctx context.Context, also func(ref string) bo
 		return step.Verdict(), err
 	})
 	return step, err
-}
-
-// withApprovals judges again with the approvals that the remote has, if some are
-// missing. They are asked for by name, and only then: most commits need none.
-// Other tags that judge needs match also.
-func (s *Source) withApprovals(ctx context.Context, also func(ref string) bool, judge func() (core.Verdict, error)) (core.Verdict, error) {
-	verdict, err := judge()
-	if err != nil || verdict.Refusal == nil {
-		return verdict, err
-	}
-	match, err := s.verifier.MissingApprovals(ctx, s.repo, verdict)
-	if err != nil || match == nil {
-		return verdict, err
-	}
-	all := func(ref string) bool { return match(ref) || also != nil && also(ref) }
-	if err := s.fetchTags(ctx, all); err != nil {
-		verdict.Refusal.Found += "; approvals cannot be fetched: " + err.Error()
-		return verdict, ctx.Err()
-	}
-	return judge()
 }

@@ -63,7 +63,7 @@ func TestRefusedStaysRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	idea := commit(t, l, "flo", "tools/mlflow.yaml")
-	p, err := s.Propose(t.Context(), "refs/heads/idea")
+	p, err := propose(t, s.Proposals(), "idea")
 	check("as a proposal", &p.Verdict, err, trust.CodeKeyRevoked)
 	if after, err := os.ReadFile(record); err != nil || string(after) != string(before) {
 		t.Errorf("a proposal changed what is remembered: %s, %v", after, err)
@@ -81,7 +81,7 @@ func TestRefusedStaysRefused(t *testing.T) {
 	check("the key is good again", v, err, trust.CodeRefused)
 	_, found, err := s.Find(t.Context(), "")
 	check("asked about the tip", &found, err, trust.CodeRefused)
-	p, err = s.Propose(t.Context(), "refs/heads/idea")
+	p, err = propose(t, s.Proposals(), "idea")
 	if check("the proposal", &p.Verdict, err, ""); p.Head != idea {
 		t.Errorf("the proposal is %s, want %s", p.Head, idea)
 	}

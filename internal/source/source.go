@@ -2,11 +2,9 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/git"
@@ -22,13 +20,14 @@ type Options struct {
 
 	// Cluster keeps what was accepted beside the folder; nil: the folder alone.
 	Cluster trust.Documents
+
+	StoreBytes int64 // the objects on disk, as git.Limits has it; 0: its default
 }
 
 // A Source is one branch of one repo. It is not safe for concurrent use.
 type Source struct {
-	opts     Options
-	repo     *git.Repo
-	verifier *trust.Verifier
+	opts Options
+	court
 	accepted *trust.Store
 	beat     trust.Beat     // that the last Tip was shown
 	warnings []core.Warning // of the last Advance
@@ -41,7 +40,8 @@ func Open(opts Options) (*Source, error) {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	repo, err := git.Open(filepath.Join(opts.Dir, "objects"), opts.Remote, git.Limits{Commits: opts.Anchor.Commits})
+	repo, err := git.Open(filepath.Join(opts.Dir, "objects"), opts.Remote,
+		git.Limits{Commits: opts.Anchor.Commits, StoreBytes: opts.StoreBytes})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func Open(opts Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{opts: opts, repo: repo, accepted: accepted, verifier: trust.NewVerifier(opts.Anchor)}, nil
+	return &Source{opts: opts, court: court{repo, trust.NewVerifier(opts.Anchor)}, accepted: accepted}, nil
 }
 
 // Advance implements reconcile.Source.
@@ -60,13 +60,16 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 		return core.Revision{}, refused, err
 	}
 	inForce := s.Accepted()
+	if err := s.tidy(ctx); err != nil {
+		return inForce, nil, err
+	}
 	if err := s.lookBack(ctx, inForce.Commit); err != nil {
 		return inForce, nil, err
 	}
 	if ref := s.opts.Anchor.Ref; ref != "" && ref != s.opts.Ref {
 		return inForce, nil, fmt.Errorf("the trust file is about %s, but %s is followed: approvals for one must not count for the other", ref, s.opts.Ref)
 	}
-	tip, err := s.Tip(ctx)
+	tip, err := s.withRoom(ctx, s.Tip)
 	if err != nil {
 		return inForce, nil, err
 	}
@@ -105,7 +108,7 @@ func (s *Source) Advance(ctx context.Context) (core.Revision, *core.Verdict, err
 // force.
 func (s *Source) agree(ctx context.Context) (*core.Verdict, error) {
 	warning, refusal, err := s.accepted.Agree(ctx, func(ctx context.Context, there trust.State) (*core.Refusal, error) {
-		if _, err := s.fetch(ctx, s.opts.Ref); err != nil {
+		if _, err := s.withRoom(ctx, func(ctx context.Context) (string, error) { return s.fetch(ctx, s.opts.Ref) }); err != nil {
 			return nil, err
 		}
 		return s.verifier.Recheck(ctx, s.repo, there)
@@ -131,11 +134,7 @@ func (s *Source) Accepted() core.Revision {
 	if !ok {
 		return core.Revision{}
 	}
-	rev := core.Revision{Commit: state.Commit, Ref: state.Ref, Signer: state.Signer}
-	if c, err := s.repo.Commit(state.Commit); err == nil {
-		rev.Time = c.Committer.When.UTC()
-	}
-	return rev
+	return s.describe(state)
 }
 
 // Resolve returns the full id of a fetched commit or ref.
@@ -190,16 +189,6 @@ func (s *Source) Tree(rev core.Revision) (core.Tree, error) {
 	return tree, err
 }
 
-// fetchTimeout bounds one fetch: a remote that trickles must not stop the loop.
-const fetchTimeout = 5 * time.Minute
-
-// fetch brings a ref's commits here.
-func (s *Source) fetch(ctx context.Context, ref string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	return s.repo.Fetch(ctx, ref)
-}
-
 // revision describes an accepted commit.
 func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error) {
 	if accepted := s.Accepted(); id == accepted.Commit {
@@ -216,27 +205,6 @@ func (s *Source) revision(id string, verdict core.Verdict) (core.Revision, error
 		}
 	}
 	return rev, nil
-}
-
-// Propose fetches a branch and merges it, in memory, into the accepted revision.
-// The Verdict says whether its commits could be obeyed as they are.
-func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error) {
-	p := core.Proposal{Base: s.Accepted()}
-	state, _ := s.accepted.Accepted()
-	if p.Base.Commit == "" {
-		return p, errors.New("no revision was ever accepted, so there is nothing to compare a proposal with")
-	}
-	var err error
-	if p.Head, err = s.fetch(ctx, ref); err != nil {
-		return p, err
-	}
-	if p.Tree, p.Conflicts, err = s.repo.Merge(ctx, p.Base.Commit, p.Head); err != nil {
-		return p, err
-	}
-	p.Verdict, err = s.withApprovals(ctx, nil, func() (core.Verdict, error) {
-		return s.verifier.VerifyProposal(ctx, s.repo, state, p.Head)
-	})
-	return p, err
 }
 
 // Applied implements reconcile.Source. A revision that the store does not hold

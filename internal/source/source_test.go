@@ -3,7 +3,6 @@ package source_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -128,99 +127,86 @@ func TestAppliedSurvivesARestart(t *testing.T) {
 	}
 }
 
-// TestPropose judges and merges a branch that parted before the base went on.
-func TestPropose(t *testing.T) {
+// An approved is a lab whose policy wants two people for a workspace.
+type approved struct {
+	*lab.Lab
+	t *testing.T
+}
+
+func newApproved(t *testing.T) *approved {
+	t.Helper()
 	l, err := lab.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Repo.Branch("proposal"); err != nil {
-		t.Fatal(err)
-	}
-	head := commit(t, l, "flo", "tools/label-studio.yaml")
-	if err := l.Repo.Checkout("main"); err != nil {
-		t.Fatal(err)
-	}
-	base := commit(t, l, "ana", "workspaces/ana.yaml")
-	s := open(t, l)
-	if _, _, err := s.Advance(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p, err := s.Propose(t.Context(), "refs/heads/proposal")
+	w := &approved{l, t}
+	text, err := os.ReadFile(l.Trust)
+	w.must(err)
+	w.must(os.WriteFile(l.Trust, append(text, "repo: {id: lab, ref: refs/heads/main}\n"...), 0o600))
+	two := strings.NewReplacer("version: 1\n", "version: 2\n", "  - name: workspaces\n", "  - name: workspaces\n    threshold: 2\n").Replace(l.Policy)
+	w.must(l.Repo.Write(trust.PolicyPath, []byte(two)))
+	_, err = l.Commit(lab.Root, "policy: two for a workspace")
+	w.must(err)
+	w.must(l.Push())
+	return w
+}
+
+func (w *approved) must(err error) {
+	w.t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if p.Head != head || p.Base.Commit != base || p.Verdict.Refusal != nil || len(p.Conflicts) > 0 {
-		t.Fatalf("proposal %+v", p)
-	}
-	for _, name := range []string{"tools/label-studio.yaml", "workspaces/ana.yaml"} {
-		if f, err := p.Tree.FS.Open(name); err == nil {
-			f.Close()
-			t.Errorf("%s is in the merge, though one side removed it", name)
+}
+
+// approve has someone approve a commit of the branch that is checked out, and returns
+// the tag's ref.
+func (w *approved) approve(id, who string) string {
+	w.t.Helper()
+	store, err := git.Open(filepath.Join(w.t.TempDir(), "objects"), git.Remote{URL: w.Repo.Dir()}, git.Limits{})
+	w.must(err)
+	for _, branch := range []string{"main", "idea"} {
+		if w.Repo.Tip(branch) != "" {
+			_, err = store.Fetch(w.t.Context(), branch)
+			w.must(err)
 		}
 	}
+	c, err := store.Commit(id)
+	w.must(err)
+	ref := trust.ApprovalRef(c.Tree, who)
+	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger E <e@lab.example> 1 +0000\n\n%s",
+		id, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).ApprovalBody(c))
+	signature, err := w.Keys[who].Sign([]byte(body))
+	w.must(err)
+	tag, err := w.Repo.WriteRaw("tag", []byte(body+signature))
+	w.must(err)
+	w.must(w.Push())
+	file := filepath.Join(w.Origin, ref)
+	w.must(os.MkdirAll(filepath.Dir(file), 0o755))
+	w.must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	return ref
 }
 
 // TestApproval follows a branch on which a rule wants two people.
 func TestApproval(t *testing.T) {
-	l, err := lab.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(l.Trust)
-	must(err)
-	must(os.WriteFile(l.Trust, append(text, "repo: {id: lab, ref: refs/heads/main}\n"...), 0o600))
-	s := open(t, l)
-	rev, _, err := s.Advance(t.Context())
-	must(err)
-	tree, err := s.Tree(rev)
-	must(err)
-	data, err := fs.ReadFile(tree.FS, trust.PolicyPath)
-	must(err)
-	two := strings.NewReplacer("version: 1\n", "version: 2\n", "  - name: workspaces\n", "  - name: workspaces\n    threshold: 2\n").Replace(string(data))
-	must(l.Repo.Write(trust.PolicyPath, []byte(two)))
-	_, err = l.Commit(lab.Root, "policy: two for a workspace")
-	must(err)
-	id := commit(t, l, "flo", "workspaces/ana.yaml")
-	_, refused, err := s.Advance(t.Context())
+	l := newApproved(t)
+	s := open(t, l.Lab)
+	id := commit(t, l.Lab, "flo", "workspaces/ana.yaml")
+	rev, refused, err := s.Advance(t.Context())
 	if err != nil || refused == nil || refused.Refusal.Code != "E-THRESHOLD" {
 		t.Fatalf("without an approval: %+v, %v", refused, err)
 	}
-
-	store, err := git.Open(filepath.Join(t.TempDir(), "objects"), git.Remote{URL: l.Origin}, git.Limits{})
-	must(err)
-	_, err = store.Fetch(t.Context(), "main")
-	must(err)
-	c, err := store.Commit(id)
-	must(err)
-	ref := trust.ApprovalRef(c.Tree, "eli")
-	body := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger E <e@lab.example> 1 +0000\n\n%s",
-		id, strings.TrimPrefix(ref, "refs/tags/"), (&trust.Anchor{Repo: "lab", Ref: "refs/heads/main"}).ApprovalBody(c))
-	signature, err := l.Keys["eli"].Sign([]byte(body))
-	must(err)
-	tag, err := l.Repo.WriteRaw("tag", []byte(body+signature))
-	must(err)
-	must(l.Push())
-	file := filepath.Join(l.Origin, ref)
-	must(os.MkdirAll(filepath.Dir(file), 0o755))
-	must(os.WriteFile(file, []byte(tag+"\n"), 0o644))
+	l.approve(id, "eli")
 	if rev, refused, err = s.Advance(t.Context()); err != nil || refused != nil || rev.Commit != id {
 		t.Errorf("with an approval: in force %s, refused %+v, %v; want %s", rev.Commit, refused, err, id)
 	}
 
-	text, err = os.ReadFile(l.Trust)
-	must(err)
-	must(os.WriteFile(l.Trust, fmt.Appendf(text, "revoked: {ssh: [%q]}\n", l.Keys["eli"].Fingerprint()), 0o600))
-	s = open(t, l)
+	text, err := os.ReadFile(l.Trust)
+	l.must(err)
+	l.must(os.WriteFile(l.Trust, fmt.Appendf(text, "revoked: {ssh: [%q]}\n", l.Keys["eli"].Fingerprint()), 0o600))
+	s = open(t, l.Lab)
 	for range 2 {
 		_, _, err = s.Advance(t.Context())
-		must(err)
+		l.must(err)
 		if w := s.Warnings(); len(w) != 1 || len(w[0].Commits) != 1 || w[0].Commits[0].Commit != id || !slices.Equal(w[0].Commits[0].Approvers, []string{"eli"}) {
 			t.Errorf("eli's key is revoked since: warnings %+v, want one that lists %s with eli's approval", w, id)
 		}
