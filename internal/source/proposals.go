@@ -140,9 +140,3 @@ func lock(folder string) (unlock func(), err error) {
 	}
 	return func() { f.Close() }, nil
 }
-
-// Propose is With for a caller who has no worker of its own.
-func (s *Source) Propose(ctx context.Context, ref string) (core.Proposal, error) {
-	state, _ := s.accepted.Accepted()
-	return s.propose(ctx, state, ref)
-}
