@@ -32,7 +32,7 @@ func Planner(cfg *config.Config, src *source.Source, rec *reconcile.Reconciler, 
 	return &proposals.Planner{
 		Instance: cfg.Instance, Ref: cfg.Repo.Ref, Status: cfg.Forge.Status, Approve: rec.Approve,
 		Forge:    client,
-		Source:   proposed{src},
+		Source:   src.Proposals(),
 		Renderer: untrusted{},
 		Images:   &pinnedAnew{cfg, place(cfg, live)},
 		Cluster:  live,
@@ -62,18 +62,6 @@ func forgeClient(f *config.Forge) (*forge.GitHub, error) {
 		return nil, fmt.Errorf("forge.caFile: %w", err)
 	}
 	return forge.NewGitHub(forge.Options{URL: f.URL, Repo: f.Repo, Token: token, CA: ca})
-}
-
-// proposed implements proposals.Source.
-type proposed struct{ src *source.Source }
-
-// With implements proposals.Source.
-func (p proposed) With(ctx context.Context, ref string, plan func(core.Proposal) error) error {
-	proposal, err := p.src.Propose(ctx, ref)
-	if err != nil {
-		return err
-	}
-	return plan(proposal)
 }
 
 // pinnedAnew pins the images of each proposal by what is remembered at that time, and
