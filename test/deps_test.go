@@ -84,6 +84,8 @@ var charters = []charter{
 		why: "people who write commits do not use our code"},
 	{pkg: "test/gitserver", direct: []string{own},
 		why: "servers that are fetched from do not use our code"},
+	{pkg: "test/smalldisk", direct: []string{"."},
+		why: "a disk must not know who fills it: standard library only"},
 	{pkg: "test/lab", direct: []string{own + "/internal"},
 		why: "people who write an infra repo do not use our code"},
 	{pkg: "test/sigstore", direct: []string{own},

@@ -30,6 +30,7 @@ The configuration file, with all keys:
       sshKeyFile: id_ed25519      # ssh
       knownHostsFile: known_hosts
       caFile: ca.pem              # the house's own certificate authority
+    storeMiB: 768                 # what the fetched objects may take in stateDir; the volume: three times that
   trustFile: trust.yaml           # who is obeyed, from which commit on
   stateDir: /var/lib/prumo
   stateNamespace: prumo-system    # optional: what must outlive the disk, in ConfigMaps too

@@ -16,6 +16,9 @@ import (
 	"prumo.dev/prumo/internal/core"
 )
 
+// maxStore is in MiB: 1 TiB.
+const maxStore = 1 << 20
+
 // maxHistory bounds drift.history.
 const maxHistory = 1000
 
@@ -127,6 +130,7 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 	want(dnsLabel.MatchString(c.Instance), "instance", fmt.Sprintf("%q, want a DNS label such as lab", c.Instance))
 	want(c.Repo.URL != "", "repo.url", "missing, want the URL of the infra repo")
 	want(strings.HasPrefix(c.Repo.Ref, "refs/heads/"), "repo.ref", fmt.Sprintf("%q, want a full branch name such as refs/heads/main", c.Repo.Ref))
+	want(c.Repo.StoreMiB >= 0 && c.Repo.StoreMiB <= maxStore, "repo.storeMiB", fmt.Sprintf("%d, want 1 to %d, or none for 768", c.Repo.StoreMiB, maxStore))
 	want(c.TrustFile != "", "trustFile", "missing, want the file that says who is obeyed")
 	want(c.StateDir != "", "stateDir", "missing, want a folder that survives a restart")
 	want(c.StateNamespace == "" || dnsLabel.MatchString(c.StateNamespace), "stateNamespace", fmt.Sprintf("%q, want a namespace such as prumo-system", c.StateNamespace))

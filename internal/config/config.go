@@ -81,6 +81,10 @@ type Repo struct {
 	URL  string `yaml:"url"` // https, ssh, file or a local path
 	Ref  string `yaml:"ref"` // full name; default refs/heads/main
 	Auth Auth   `yaml:"auth"`
+
+	// StoreMiB is what its fetched objects may take in StateDir, in MiB. While they
+	// are packed anew they take twice that; pull requests add 96 MiB. Default 768.
+	StoreMiB int64 `yaml:"storeMiB"`
 }
 
 // Auth names the files that hold what the remote asks for.

@@ -107,6 +107,8 @@ func TestLoadProblems(t *testing.T) {
 		{"deletions below none", valid + "deletion: {max: -1, share: 2}\n", []string{
 			`config.yaml:9: deletion.max: -1, want a number of objects, or 0 for none`,
 			`config.yaml:9: deletion.share: 2, want a share between 0 and 1`}},
+		{"a store below none", strings.Replace(valid, "repo:", "repo:\n  storeMiB: -1", 1), []string{
+			`config.yaml:5: repo.storeMiB: -1, want 1 to 1048576, or none for 768`}},
 		{"types", "deletion: 5\nforge: [a]\nimages: {registries: {host: x}}\ndrift: {history: many}\nlisten: {a: b}\n" + strings.ReplaceAll(valid, "instance: lab", "instance: [lab]"), []string{
 			"config.yaml:1: \"5\" does not fit, want keys and values; `reconciler run --help` shows them",
 			"config.yaml:2: a list does not fit, want keys and values; `reconciler run --help` shows them",

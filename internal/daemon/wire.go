@@ -98,6 +98,8 @@ func open(cfg *config.Config, state trust.Documents) (*source.Source, []core.Pro
 		Anchor: anchor,
 
 		Cluster: state,
+
+		StoreBytes: cfg.Repo.StoreMiB << 20,
 	})
 	return s, nil, err
 }

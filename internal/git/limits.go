@@ -4,7 +4,7 @@ import "cmp"
 
 // Limits bounds what a repo may cost. A zero field means its default.
 type Limits struct {
-	StoreBytes    int64 // all objects on disk; default 768 MiB: while they are packed anew, there are twice as many
+	StoreBytes    int64 // all objects on disk; default 768 MiB: see Repack
 	PackBytes     int64 // one fetch, as sent; default 256 MiB
 	PackObjects   int   // one fetch; default 1,000,000
 	InflatedBytes int64 // all objects of one fetch, inflated; default 32 GiB

@@ -143,7 +143,10 @@ func TestPropose(t *testing.T) {
 // TestProposalsTakeNoRoom pushes again and again what does not compress to a branch
 // that is proposed.
 func TestProposalsTakeNoRoom(t *testing.T) {
-	t.Run("50 of 1 MiB", func(t *testing.T) { takeNoRoom(t, 50, 1<<20) })
+	t.Run("50 of 256 KiB", func(t *testing.T) { takeNoRoom(t, 50, 256<<10) })
+	if testing.Short() {
+		return
+	}
 	t.Run("8 of 20 MiB", func(t *testing.T) { takeNoRoom(t, 8, 20<<20) })
 }
 

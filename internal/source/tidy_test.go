@@ -94,12 +94,13 @@ func TestTidy(t *testing.T) {
 	good := l.Repo.Head()
 	serve := served(t, l)
 	s := open(t, l, serve)
-	left := commit(t, l, "flo", "tools/label-studio.yaml")
-	rev := advanced(t, s, left, "")
-	// Left by the word of root, and in force for a spec that is broken since.
-	if err := s.SetApplied(t.Context(), core.Applied{Revision: rev, Kept: core.Kept{"MLTool/mlflow": left}}); err != nil {
+	kept := commit(t, l, "flo", "tools/label-studio.yaml") // in force for a spec that is broken since
+	rev := advanced(t, s, kept, "")
+	if err := s.SetApplied(t.Context(), core.Applied{Revision: rev, Kept: core.Kept{"MLTool/mlflow": kept}}); err != nil {
 		t.Fatal(err)
 	}
+	left := commit(t, l, "flo", "tools/qdrant.yaml") // by the word of root
+	advanced(t, s, left, "")
 	override(t, l, left, good)
 	if err := errors.Join(l.Repo.Reset(good), l.Repo.PushForce(l.Origin)); err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestTidy(t *testing.T) {
 		if packs, err := filepath.Glob(filepath.Join(objects(l), "objects/pack/*.pack")); err != nil || len(packs) > 10 {
 			t.Errorf("%d packs, %v", len(packs), err)
 		}
-		for _, id := range []string{tip, left} {
+		for _, id := range []string{tip, left, kept} {
 			tree, err := s.Tree(core.Revision{Commit: id})
 			if err != nil {
 				t.Fatal(err)
@@ -126,8 +127,8 @@ func TestTidy(t *testing.T) {
 				t.Errorf("file of %s: %v", id, err)
 			}
 		}
-		if got := s.Applied().Commit; got != left {
-			t.Errorf("applied is %q, want %s", got, left)
+		if got := s.Applied().Commit; got != kept {
+			t.Errorf("applied is %q, want %s", got, kept)
 		}
 		if v, err := s.Judge(t.Context(), "", tip); err != nil || v.Refusal != nil {
 			t.Errorf("from the introduction: %+v, %v", v.Refusal, err)
