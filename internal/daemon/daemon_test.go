@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
 	}
+	if len(os.Args) > 2 && os.Args[1] == daemonCommand {
+		os.Exit(runDaemon(os.Args[2]))
+	}
 	clustertest.Main(m)
 }
 
