@@ -35,7 +35,7 @@ Exit codes: 0 all is well, 1 an error or a refusal, 2 changes or drift found.`,
 	}
 	root.AddCommand(
 		newValidate(), newRender(), newVerify(), newPolicy(), newPlan(), newApply(), newApprove(), newDrift(),
-		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newEvaluate(),
+		newRun(), newStatus(), newDemo(), newInstall(), newSchemas(), newEvaluator(), newEvaluate(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

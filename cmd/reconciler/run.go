@@ -68,6 +68,9 @@ The configuration file, with all keys:
         caFile: ca.pem
       - host: mirror.lab.example:5000
         dockerConfigFile: config.json
+  evaluator:                      # optional: where CUE is evaluated, and behind what walls
+    socket: evaluator.sock        # of a reconciler evaluator; default: a child process
+    require: [landlock, seccomp]  # without these the daemon does not start; default: it warns
 
 Relative file names are relative to the configuration file.`
 

@@ -22,6 +22,9 @@ const maxStore = 1 << 20
 // maxHistory bounds drift.history.
 const maxHistory = 1000
 
+// maxSocket bounds the path of a Unix socket, in bytes; Linux's sun_path.
+const maxSocket = 107
+
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 
 func decode(file string, data []byte, c *Config) []core.Problem {
@@ -147,6 +150,10 @@ func (c *Config) check(file string, data []byte) []core.Problem {
 		want(c.Forge.URL != "", "forge.url", "missing, want the API's URL such as https://git.example/api/v1")
 		want(repoName.MatchString(c.Forge.Repo), "forge.repo", fmt.Sprintf("%q, want owner/name", c.Forge.Repo))
 		want(c.Forge.TokenFile != "", "forge.tokenFile", "missing, want a file with the token")
+	}
+	want(len(c.Evaluator.Socket) <= maxSocket, "evaluator.socket", fmt.Sprintf("%d bytes, want a path of at most %d: no socket has a longer one", len(c.Evaluator.Socket), maxSocket))
+	for _, wall := range c.Evaluator.Require {
+		oneOf("evaluator.require", wall, "landlock", "seccomp")
 	}
 	hosts := make(map[string]bool)
 	for i, r := range c.Images.Registries {

@@ -74,6 +74,8 @@ type Config struct {
 	Report Report `yaml:"report"`
 	Forge  *Forge `yaml:"forge"`
 	Images Images `yaml:"images"`
+
+	Evaluator Evaluator `yaml:"evaluator"`
 }
 
 // Repo is the infra repo and the branch that is obeyed.
@@ -159,6 +161,17 @@ type Registry struct {
 	CAFile           string `yaml:"caFile"`
 }
 
+// Evaluator is where CUE is evaluated, and what must stand around that.
+type Evaluator struct {
+	// Socket is the Unix socket of `reconciler evaluator`, which runs apart from the
+	// daemon. Empty: the daemon starts a child process of its own.
+	Socket string `yaml:"socket"`
+
+	// Require are the walls without which the daemon does not start: landlock, seccomp.
+	// What is missing and not required is a warning.
+	Require []string `yaml:"require"`
+}
+
 // A Duration is a time.Duration written as Go writes it, such as 30s.
 type Duration time.Duration
 
@@ -214,7 +227,7 @@ func defaults() *Config {
 func (c *Config) resolve(dir string) {
 	names := []*string{&c.TrustFile, &c.StateDir, &c.Kubeconfig, &c.Report.JSON, &c.Report.Markdown,
 		&c.Repo.Auth.PasswordFile, &c.Repo.Auth.SSHKeyFile, &c.Repo.Auth.KnownHostsFile, &c.Repo.Auth.CAFile}
-	names = append(names, &c.Images.SigstoreRoot, &c.StatusTokenFile, &c.MetricsTokenFile)
+	names = append(names, &c.Images.SigstoreRoot, &c.StatusTokenFile, &c.MetricsTokenFile, &c.Evaluator.Socket)
 	for i := range c.Images.Registries {
 		r := &c.Images.Registries[i]
 		names = append(names, &r.PasswordFile, &r.DockerConfigFile, &r.CAFile)

@@ -2,8 +2,11 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"time"
 
+	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/render"
 	"prumo.dev/prumo/internal/sandbox"
@@ -18,21 +21,39 @@ const (
 	proposedTree = time.Minute
 )
 
-// bounded are the settings of a renderer that evaluates in child processes, each file
-// and each spec in time each, and a tree in time all.
-func bounded(each, all time.Duration) render.Options {
-	return render.Options{Time: all, Child: func() (render.Child, error) {
-		return sandbox.Start(sandbox.Limits{Time: each})
+// host is where children are started.
+func host(cfg *config.Config) sandbox.Host {
+	return sandbox.Host{Socket: cfg.Evaluator.Socket, Require: cfg.Evaluator.Require}
+}
+
+// tellWalls logs what is missing of the walls around evaluation. An error says that
+// something is which the configuration requires, or that nothing can be evaluated.
+func tellWalls(ctx context.Context, h sandbox.Host, log *slog.Logger) error {
+	walls, err := h.Probe(ctx)
+	if err != nil {
+		return fmt.Errorf("start an evaluation: %w", err)
+	}
+	for _, what := range walls.Lacks {
+		log.Warn("a wall around evaluation is missing; `evaluator.require` in the configuration makes it necessary", "wall", what)
+	}
+	return nil
+}
+
+// bounded are the settings of a renderer that evaluates in children, each file and
+// each spec in time each, and a tree in time all.
+func bounded(h sandbox.Host, each, all time.Duration) render.Options {
+	return render.Options{Time: all, Child: func(ctx context.Context) (render.Child, error) {
+		return h.Start(ctx, sandbox.Limits{Time: each})
 	}}
 }
 
 // untrusted renders what is not obeyed yet. It remembers nothing: nothing that was
 // proposed is ever taken for what was obeyed.
-type untrusted struct{}
+type untrusted struct{ host sandbox.Host }
 
 // Render implements reconcile.Renderer.
-func (untrusted) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
-	r, err := render.New(bounded(proposedFile, proposedTree))
+func (u untrusted) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
+	r, err := render.New(bounded(u.host, proposedFile, proposedTree))
 	if err != nil {
 		return core.Rendering{}, err
 	}

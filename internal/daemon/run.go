@@ -37,12 +37,15 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]core.Prob
 	if err := shown.check(); err != nil {
 		return nil, err
 	}
+	if err := tellWalls(ctx, host(cfg), log); err != nil {
+		return nil, err
+	}
 	metrics := NewMetrics()
 	reports := NewReports(cfg.Report, metrics)
 	var watched *cluster.Watched
 	// A pass may go on for a while after ctx ends, and then still needs its view.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Log: log, Gate: true, Render: bounded(obeyedFile, obeyedTree), View: func(c *cluster.Cluster) reconcile.Cluster {
+	rec, err := Reconciler(cfg, src, Options{Reporter: reports, Log: log, Gate: true, Render: bounded(host(cfg), obeyedFile, obeyedTree), View: func(c *cluster.Cluster) reconcile.Cluster {
 		watched = c.Watch(watching, time.Duration(cfg.Verify))
 		return watched
 	}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -16,7 +17,8 @@ type Child interface {
 	io.ReadWriter // its standard output and input
 
 	// Do runs one exchange with it. An error is one of the exchange, made plain: a
-	// Culprit if what was exchanged is to blame. After it the child is gone.
+	// Culprit if what was exchanged is to blame, Unexplained if nobody knows. After it
+	// the child is gone.
 	Do(ctx context.Context, exchange func() error) error
 
 	// Close ends it.
@@ -29,14 +31,21 @@ type Culprit interface {
 	Culprit()
 }
 
+// Unexplained is that a child ended and nobody knows why: something may have killed
+// it from outside.
+type Unexplained interface {
+	error
+	Unexplained()
+}
+
 // children are a staff of other processes, which can be stopped whatever they are at.
 type children struct {
-	start func() (Child, error)
+	start func(context.Context) (Child, error)
 }
 
 // hire implements staff.
 func (s *children) hire(ctx context.Context, b *basis) (evaluator, string, []core.Problem, error) {
-	child, err := s.start()
+	child, err := s.start(ctx)
 	if err != nil {
 		return nil, "", nil, err
 	}
@@ -108,14 +117,14 @@ type answer struct {
 }
 
 // ask asks a child something, and gives it the files that it wants.
-func (d *distant) ask(ctx context.Context, q question) (a answer, err error) {
-	err = d.child.Do(ctx, func() error {
+func (d *distant) ask(ctx context.Context, asked question) (a answer, err error) {
+	q := asked
+	err = d.child.Do(ctx, func() (err error) {
 		for {
 			if err := d.out.Encode(q); err != nil {
 				return err
 			}
-			a = answer{}
-			if err := d.in.Decode(&a); err != nil {
+			if a, err = d.hear(); err != nil {
 				return err
 			}
 			if a.Wants == "" {
@@ -127,10 +136,26 @@ func (d *distant) ask(ctx context.Context, q question) (a answer, err error) {
 	if culprit, ok := errors.AsType[Culprit](err); ok {
 		return a, &failure{culprit.Error()}
 	}
-	if err == nil && a.Failure != "" {
-		d.child.Close()
-		err = &failure{a.Failure}
+	if end, ok := errors.AsType[Unexplained](err); ok {
+		return a, &death{end.Error()}
 	}
+	if err == nil {
+		if err = a.doubt(asked); err != nil {
+			d.child.Close()
+		}
+	}
+	return a, err
+}
+
+// hear reads an answer. A decoder is made for what well-meaning programs say, and may
+// panic at something else.
+func (d *distant) hear() (a answer, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("decode: %v", cause)
+		}
+	}()
+	err = d.in.Decode(&a)
 	return a, err
 }
 

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 func inChildren(t *testing.T, limits sandbox.Limits, time time.Duration) *Renderer {
 	t.Helper()
-	r, err := New(Options{Time: time, Child: func() (Child, error) { return sandbox.Start(limits) }})
+	r, err := New(Options{Time: time, Child: func(ctx context.Context) (Child, error) { return sandbox.Host{}.Start(ctx, limits) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,9 +179,9 @@ func TestTreeFailureIsRemembered(t *testing.T) {
 	tree := &identifiedFS{MapFS: common(t), id: "first"}
 	tree.MapFS["kinds/slow.cue"] = &fstest.MapFile{Data: []byte("package kinds\n\n" + endless)}
 	started := 0
-	r, err := New(Options{Child: func() (Child, error) {
+	r, err := New(Options{Child: func(ctx context.Context) (Child, error) {
 		started++
-		return sandbox.Start(sandbox.Limits{Time: time.Second})
+		return sandbox.Host{}.Start(ctx, sandbox.Limits{Time: time.Second})
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -39,15 +39,38 @@ type crew struct {
 
 // begin loads the basis, and returns the path of the repo's module or what is wrong.
 func (c *crew) begin(ctx context.Context) (path string, problems []core.Problem, err error) {
-	c.workers[0], path, problems, err = c.staff.hire(ctx, c.basis)
+	c.workers[0], path, problems, err = c.hire(ctx)
+	return path, problems, err
+}
+
+// hire hires an evaluator that has loaded the basis. That it could not be loaded is a
+// *treeFailure.
+func (c *crew) hire(ctx context.Context) (e evaluator, path string, problems []core.Problem, err error) {
+	err = twice(func() (err error) {
+		e, path, problems, err = c.staff.hire(ctx, c.basis)
+		return err
+	})
 	if f, ok := errors.AsType[*failure](err); ok {
 		pos := core.Pos{File: siteFile, Line: 1}
 		if len(c.basis.Kinds) > 0 {
 			pos = core.Pos{File: kindsDir}
 		}
-		return "", nil, &treeFailure{problem(pos, "%v", f)}
+		return nil, "", nil, &treeFailure{problem(pos, "%v", f)}
 	}
-	return path, problems, err
+	return e, path, problems, err
+}
+
+// twice asks once more if the evaluator died. A second death is a *failure of what
+// was asked.
+func twice(ask func() error) error {
+	err := ask()
+	if _, dead := errors.AsType[*death](err); dead {
+		err = ask()
+	}
+	if d, dead := errors.AsType[*death](err); dead {
+		return &failure{fmt.Sprintf("evaluation ended twice (%s); write it another way", d.how)}
+	}
+	return err
 }
 
 // do runs tasks, in no order, and waits for them. It is up to tasks to end when
@@ -79,17 +102,22 @@ func (c *crew) work(ctx context.Context, i int, queue <-chan task) error {
 		}
 	}()
 	for t := range queue {
-		if err := c.replace(ctx, i); err != nil {
+		var size int
+		err := twice(func() (err error) {
+			if err = c.replace(ctx, i); err != nil {
+				return err
+			}
+			if size, err = t.do(ctx, c.workers[i]); err != nil {
+				c.workers[i] = nil
+			}
 			return err
-		}
-		size, err := t.do(ctx, c.workers[i])
+		})
 		if c.said.Add(int64(size)) > c.limit {
 			return &treeFailure{problem(core.Pos{}, "all files together come to more than %d MiB, which is the limit; split the repo", c.limit>>20)}
 		}
 		if err == nil {
 			continue
 		}
-		c.workers[i] = nil
 		f, ok := errors.AsType[*failure](err)
 		if !ok {
 			return err
@@ -104,7 +132,7 @@ func (c *crew) replace(ctx context.Context, i int) error {
 	if c.workers[i] != nil {
 		return nil
 	}
-	e, _, problems, err := c.staff.hire(ctx, c.basis)
+	e, _, problems, err := c.hire(ctx)
 	if err == nil && len(problems) > 0 {
 		err = errors.New(problems[0].String())
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // An evaluator evaluates the files of a tree. It belongs to one goroutine. An error
-// is a *failure, after which the evaluator is of no more use, or a machine's fault.
+// is a *failure, a *death or a machine's fault. After it the evaluator is of no more
+// use.
 type evaluator interface {
 	// read returns what a spec file says.
 	read(ctx context.Context, name string, src []byte) (says, error)
@@ -41,6 +42,12 @@ type staff interface {
 type failure struct{ why string }
 
 func (f *failure) Error() string { return f.why }
+
+// A death is that an evaluator ended and nobody knows why. Whatever it was at is asked
+// once more: the machine may have been short of memory, or the evaluator restarted.
+type death struct{ how string }
+
+func (d *death) Error() string { return "the evaluator ended: " + d.how }
 
 // A treeFailure is one that concerns a whole tree: nothing of it is rendered.
 type treeFailure struct{ problem core.Problem }

@@ -145,8 +145,14 @@ func (g *graph) blameCycle(circle []*node) {
 func (g *graph) unpack() {
 	in := newInterner()
 	for _, n := range g.nodes {
-		if n.out != nil {
-			n.out.unpack(in)
+		if n.out == nil {
+			continue
+		}
+		if err := n.out.unpack(in); err != nil {
+			p := problem(n.Spec.Pos, "%v", err)
+			p.Spec = n.Spec.ID
+			n.Outcome = &outcome{Problems: []core.Problem{p}, retry: retryLater()}
+			n.settle()
 		}
 	}
 }

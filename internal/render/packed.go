@@ -99,6 +99,62 @@ func (p packed) unpack(in *interner) (any, packed) {
 	return nil, p
 }
 
+// maxPackedDepth bounds how deep packed data may nest: far deeper than documents may.
+const maxPackedDepth = 1000
+
+// count returns how many values p is, one after the other; -1 if it is something else.
+func (p packed) count() (n int) {
+	for ok := true; len(p) > 0; n++ {
+		if p, ok = p.skip(0); !ok {
+			return -1
+		}
+	}
+	return n
+}
+
+// skip returns what follows the first value of p. It is not ok if p begins with none.
+func (p packed) skip(depth int) (rest packed, ok bool) {
+	if len(p) == 0 || depth > maxPackedDepth {
+		return nil, false
+	}
+	what, p := p[0], p[1:]
+	switch what {
+	case packedNull, packedTrue, packedFalse:
+		return p, true
+	case packedInt:
+		_, size := binary.Varint(p)
+		return p[max(size, 0):], size > 0
+	case packedFloat:
+		return p[min(8, len(p)):], len(p) >= 8
+	case packedString:
+		return p.skipText()
+	case packedList, packedMap:
+		n, size := binary.Uvarint(p)
+		if size <= 0 || n > uint64(len(p)) { // each takes a byte at least
+			return nil, false
+		}
+		p, ok = p[size:], true
+		for ; n > 0 && ok; n-- {
+			if what == packedMap {
+				if p, ok = p.skipText(); !ok {
+					break
+				}
+			}
+			p, ok = p.skip(depth + 1)
+		}
+		return p, ok
+	}
+	return nil, false
+}
+
+func (p packed) skipText() (rest packed, ok bool) {
+	n, size := binary.Uvarint(p)
+	if size <= 0 || n > uint64(len(p)-size) {
+		return nil, false
+	}
+	return p[size+int(n):], true
+}
+
 func (p packed) length() (int, packed) {
 	n, size := binary.Uvarint(p)
 	return int(n), p[size:]

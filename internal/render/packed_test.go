@@ -43,14 +43,20 @@ func TestPackIsCanonical(t *testing.T) {
 
 // All objects of a spec get the fields that are theirs, once.
 func TestUnpack(t *testing.T) {
-	field := func(name string) map[string]any { return map[string]any{"is": name} }
-	out := &outcome{Objects: make([]core.Object, 2), Expects: make([]core.Object, 1), Precautions: make([]core.Object, 1)}
+	field := func(name string) map[string]any {
+		return map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": name}}
+	}
+	object := func(name string) core.Object { return core.Object{ID: core.ObjectID{Kind: "ConfigMap", Name: name}} }
+	out := &outcome{Objects: []core.Object{object("first"), object("second")}, Expects: []core.Object{object("expected")},
+		Precautions: []core.Object{object("precaution")}}
 	for _, name := range []string{"first", "second", "expected", "precaution"} {
 		out.Fields = out.Fields.pack(field(name))
 	}
 	out.clip()
 	for range 2 {
-		out.unpack(newInterner())
+		if err := out.unpack(newInterner()); err != nil {
+			t.Fatal(err)
+		}
 		got := []map[string]any{out.Objects[0].Fields, out.Objects[1].Fields, out.Expects[0].Fields, out.Precautions[0].Fields}
 		if diff := cmp.Diff([]map[string]any{field("first"), field("second"), field("expected"), field("precaution")}, got); diff != "" {
 			t.Errorf("fields (-want +got):\n%s", diff)

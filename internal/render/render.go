@@ -38,8 +38,11 @@ func (l Limits) orDefault() Limits {
 // Options are the settings of a Renderer. The zero value is fine.
 type Options struct {
 	Limits Limits
-	Child  func() (Child, error) // starts a process to evaluate in; nil: this one does
-	Time   time.Duration         // for one tree; what takes longer is a Problem. Zero: as long as it takes
+	Time   time.Duration // for one tree; what takes longer is a Problem. Zero: as long as it takes
+
+	// Child starts a process to evaluate in. An error is a machine's fault. Nil: this
+	// process evaluates.
+	Child func(context.Context) (Child, error)
 }
 
 // A Renderer renders trees and remembers what it saw in the last one. It may be

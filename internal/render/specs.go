@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -51,21 +52,30 @@ func (o *outcome) clip() {
 	o.Fields = bytes.Clone(o.Fields)
 }
 
-// unpack gives objects their fields.
-func (o *outcome) unpack(in *interner) {
+// unpack gives objects their fields. An error says that these are of other objects.
+func (o *outcome) unpack(in *interner) error {
 	rest := o.Fields
 	for _, objects := range [][]core.Object{o.Objects, o.Expects, o.Precautions} {
 		for i := range objects {
 			if len(rest) == 0 {
-				return // it was done before
+				return nil // it was done before
 			}
 			var v any
 			v, rest = rest.unpack(in)
-			objects[i].Fields = in.fields(v.(map[string]any))
+			fields, _ := v.(map[string]any)
+			id, err := objectID(fields)
+			if err == nil && id != objects[i].ID {
+				err = fmt.Errorf("they are those of %s", id)
+			}
+			if err != nil {
+				return fmt.Errorf("the fields of %s: %w", objects[i].ID, err)
+			}
+			objects[i].Fields = in.fields(fields)
 			in.names(&objects[i])
 		}
 	}
 	o.Fields = nil
+	return nil
 }
 
 // maxProblems is how many problems of one file are told; a file of garbage has one

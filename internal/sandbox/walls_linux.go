@@ -1,0 +1,132 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// raise raises the walls around this process, all its threads, for good, and returns
+// those that stand. Memory is in bytes, on top of what the process has by now. What
+// the kernel does not have is no error.
+func raise(memory int64) (Walls, error) {
+	w := Walls{Memory: memory}
+	data, err := dataSize()
+	if err != nil {
+		return w, err
+	}
+	if err := errors.Join(hide(), closeFiles()); err != nil {
+		return w, err
+	}
+	if err := w.landlock(); err != nil {
+		return w, err
+	}
+	for _, l := range []struct {
+		name     string
+		resource int
+		limit    uint64
+	}{
+		{"data", unix.RLIMIT_DATA, uint64(data + memory)},
+		{"file size", unix.RLIMIT_FSIZE, 0},
+		{"core", unix.RLIMIT_CORE, 0},
+		{"open files", unix.RLIMIT_NOFILE, maxOpen},
+		{"locked memory", unix.RLIMIT_MEMLOCK, 0},
+		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
+	} {
+		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: l.limit, Max: l.limit}); err != nil {
+			return w, fmt.Errorf("limit of %s: %w", l.name, err)
+		}
+	}
+	if err := filter(); err != nil {
+		w.Lacks = append(w.Lacks, "seccomp: "+err.Error())
+	} else {
+		w.Seccomp = true
+	}
+	return w, nil
+}
+
+// maxOpen bounds the open files: the standard three, and those of Go's runtime.
+const maxOpen = 16
+
+// landlock closes files, TCP, abstract sockets and signals to others, as far as the
+// kernel can.
+func (w *Walls) landlock() error {
+	version, err := ll.LandlockGetABIVersion()
+	if err != nil || version < 1 {
+		w.Lacks = append(w.Lacks, "landlock: the kernel has none, or it is not enabled at boot (lsm=landlock,…)")
+		return nil
+	}
+	if err := landlock.V10.BestEffort().Restrict(); err != nil {
+		return fmt.Errorf("landlock: %w", err)
+	}
+	w.Landlock = version
+	for _, part := range []struct {
+		since int
+		what  string
+	}{{4, "TCP"}, {6, "abstract Unix sockets and signals"}} {
+		if version < part.since {
+			w.Lacks = append(w.Lacks, fmt.Sprintf("landlock: version %d of this kernel does not close %s, which version %d does",
+				version, part.what, part.since))
+		}
+	}
+	return nil
+}
+
+// dataSize returns how much memory this process has that counts for RLIMIT_DATA, in
+// bytes: what is private and can be written, whether or not it was.
+func dataSize() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmData:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmData")
+}
+
+// hide keeps others of the same user from the memory, the environment and the open
+// files of this process: they may neither trace it nor read them in /proc.
+func hide() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("hide this process from others: %w", err)
+	}
+	return nil
+}
+
+// endsWithParent has a child killed when its parent ends. The kernel does so when the
+// thread that started it ends; Go ends no thread but those that goroutines locked.
+func endsWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// closeFiles closes all files but the standard three: those that this process was
+// started with, and those of control groups, which Go's runtime looks at no more once
+// GOMAXPROCS was set. What is no file but part of the runtime stays.
+func closeFiles() error {
+	const open = "/proc/self/fd"
+	entries, err := os.ReadDir(open)
+	if err != nil {
+		return fmt.Errorf("list open files: %w", err)
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= 2 {
+			continue
+		}
+		to, err := os.Readlink(open + "/" + e.Name())
+		if err != nil || to == "anon_inode:[eventpoll]" || to == "anon_inode:[eventfd]" {
+			continue // one that is gone was that of the list
+		}
+		_ = unix.Close(fd)
+	}
+	return nil
+}
