@@ -121,7 +121,10 @@ func (o Options) edit(docs []*yaml.Node) error {
 		case "ConfigMap":
 			err = o.editConfig(doc)
 		case "Deployment":
-			err = set(doc, o.Image, "spec", "template", "spec", "containers", "0", "image")
+			pod := []string{"spec", "template", "spec"}
+			err = errors.Join(
+				set(doc, o.Image, append(pod, "containers", "0", "image")...),
+				set(doc, o.Image, append(pod, "initContainers", "0", "image")...))
 		case "NetworkPolicy":
 			err = o.editPorts(doc)
 		}

@@ -98,9 +98,11 @@ func TestRenderOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := objects(t, data)
-	containers, _, err := unstructured.NestedSlice(find(t, got, "Deployment").Object, "spec", "template", "spec", "containers")
-	if err != nil || containers[0].(map[string]any)["image"] != opts.Image {
-		t.Errorf("containers %v, %v, want the image %s", containers, err, opts.Image)
+	for _, where := range []string{"containers", "initContainers"} {
+		list, _, err := unstructured.NestedSlice(find(t, got, "Deployment").Object, "spec", "template", "spec", where)
+		if err != nil || len(list) != 1 || list[0].(map[string]any)["image"] != opts.Image {
+			t.Errorf("%s %v, %v, want one of the image %s", where, list, err, opts.Image)
+		}
 	}
 	if diff := cmp.Diff(string(opts.Trust), configFile(t, got, "trust.yaml")); diff != "" {
 		t.Errorf("trust.yaml (-want +got):\n%s", diff)
@@ -114,8 +116,8 @@ func TestRenderOptions(t *testing.T) {
 			t.Errorf("%s %s is in %s", u.GetKind(), u.GetName(), ns)
 		}
 	}
-	if n := bytes.Count(data, []byte(deploy.Namespace)); n != 4 {
-		t.Errorf("%s occurs %d times, want 4: in the image, repo, ref and trust anchor that were given\n%s", deploy.Namespace, n, data)
+	if n := bytes.Count(data, []byte(deploy.Namespace)); n != 5 {
+		t.Errorf("%s occurs %d times, want 5: in both images, the repo, ref and trust anchor that were given\n%s", deploy.Namespace, n, data)
 	}
 	if !strings.Contains(string(data), "port: 2222}") {
 		t.Error("the NetworkPolicy does not let the daemon reach port 2222 of the repo")

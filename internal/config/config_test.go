@@ -89,6 +89,16 @@ func TestLoadFromHere(t *testing.T) {
 	}
 }
 
+func TestEvaluator(t *testing.T) {
+	c, problems := load(t, valid+"evaluator: {socket: run/socket, require: [landlock, seccomp]}\n")
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if !filepath.IsAbs(c.Evaluator.Socket) || len(c.Evaluator.Require) != 2 {
+		t.Errorf("evaluator %+v, want an absolute socket and two walls", c.Evaluator)
+	}
+}
+
 func TestLoadProblems(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -128,6 +138,10 @@ func TestLoadProblems(t *testing.T) {
 			`config.yaml:1: repo.url: missing, want the URL of the infra repo`,
 			`config.yaml:1: trustFile: missing, want the file that says who is obeyed`,
 			`config.yaml:1: stateDir: missing, want a folder that survives a restart`,
+		}},
+		{"walls that nobody knows", valid + "evaluator:\n  socket: " + strings.Repeat("s", 108) + "\n  require: [landlock, moat]\n", []string{
+			`config.yaml:10: evaluator.socket: 108 bytes, want a path of at most 107: no socket has a longer one`,
+			`config.yaml:11: evaluator.require: "moat", want landlock or seccomp`,
 		}},
 		{"nested place", valid + "forge:\n  type: gitlab\n  url: https://x\n  repo: a\n", []string{
 			`config.yaml:10: forge.type: "gitlab", want github`,

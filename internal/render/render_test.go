@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/sandbox"
 )
 
 var update = flag.Bool("update", false, "rewrite the wanted output in testdata")
@@ -54,6 +55,9 @@ func TestRender(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("rendering (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(want, print(render(t, inChildren(t, sandbox.Limits{}, 0), tree))); diff != "" {
+				t.Errorf("rendering in a child (-want +got):\n%s", diff)
 			}
 		})
 	}
