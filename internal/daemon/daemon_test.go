@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,13 +38,10 @@ import (
 	"prumo.dev/prumo/test/lab"
 )
 
-// TestMain is also the child that evaluates: the daemon starts its
+// TestMain is also the child that evaluates: an evaluator starts its
 // own program again, which here is the test.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
-		if err := os.WriteFile(childMark(), nil, 0o600); err != nil {
-			panic(err)
-		}
 		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
 	}
 	if len(os.Args) > 2 && os.Args[1] == daemonCommand {
@@ -51,20 +50,45 @@ func TestMain(m *testing.M) {
 	clustertest.Main(m)
 }
 
-// childMark is the file that a child makes when it starts.
-func childMark() string {
-	exe, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
-	return exe + ".child"
+// A counted listener counts connections: each is a child.
+type counted struct {
+	net.Listener
+	n *atomic.Int64
 }
 
-// inChild wants that a child was started since it was asked last.
-func inChild(t *testing.T, what string) {
+// Accept implements net.Listener.
+func (c counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return conn, err
+}
+
+// evaluate runs the evaluator of the daemon until stop is called.
+func (w *world) evaluate(t *testing.T) (stop func()) {
 	t.Helper()
-	if err := os.Remove(childMark()); err != nil {
-		t.Errorf("%s was evaluated in the daemon's own process (%v)", what, err)
+	ln, err := sandbox.Listen(w.cfg.Evaluator.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- new(sandbox.Server).Serve(ctx, counted{ln, &w.children}) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error("the evaluator:", err)
+		}
+	})
+	return stop
+}
+
+// inChildren wants that so many children were started since it was asked last.
+func (w *world) inChildren(t *testing.T, what string, least int64) {
+	t.Helper()
+	if n := w.children.Swap(0); n < least {
+		t.Errorf("%s: %d children, want %d: it was evaluated in the daemon's own process", what, n, least)
 	}
 }
 
@@ -77,6 +101,9 @@ type world struct {
 	cfg     *config.Config
 	url     string // of the daemon
 	log     *started
+
+	children atomic.Int64 // that the evaluator was asked for
+	stop     func()       // stops the evaluator
 }
 
 // TestDaemon tells the life of one daemon that runs with exactly the rights of
@@ -93,6 +120,7 @@ func TestDaemon(t *testing.T) {
 		{"plans pull requests", (*world).plansPulls},
 		{"refuses an unsigned commit", (*world).refuses},
 		{"keeps a broken spec as it was", (*world).keepsBroken},
+		{"outlives its evaluator", (*world).outlivesEvaluator},
 		{"outlives its remote", (*world).outlivesRemote},
 		{"outlives its API server", (*world).outlivesServer},
 		{"waits for an approval", (*world).waitsForApproval},
@@ -141,7 +169,13 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err, problems)
 	}
 	cfg.Interval = config.Duration(200 * time.Millisecond)
+	cfg.Evaluator = config.Evaluator{
+		Socket:  filepath.Join(t.TempDir(), "evaluator"),
+		Require: []string{sandbox.WallLandlock, sandbox.WallSeccomp},
+	}
 	w.cfg = cfg
+	w.stop = w.evaluate(t)
+	t.Cleanup(func() { w.stop() })
 	return w
 }
 
@@ -198,7 +232,7 @@ func (w *world) applies(t *testing.T) {
 		}
 		return nil
 	})
-	inChild(t, "the revision in force")
+	w.inChildren(t, "the walls and the revision in force", 2)
 	if body := w.get(t, "/metrics", 200); !strings.Contains(body, fmt.Sprintf("prumo_revision_info{commit=%q} 1", head)) {
 		t.Error("/metrics does not name the revision in force")
 	}
@@ -253,7 +287,7 @@ func (w *world) plansPulls(t *testing.T) {
 	pull := forge.Pull{Title: "no more labels", Author: "flo", HeadRef: "proposal", HeadSHA: w.lab.Repo.Head(), BaseRef: "main", BaseSHA: base}
 	pull = w.forge.Pull(w.forge.AddPull(pull))
 	w.untilComment(t, pull, "**5 to delete** · **3 held (3 delete)**", forge.Status{State: "success"})
-	inChild(t, "a pull request")
+	w.inChildren(t, "a pull request", 1)
 
 	w.commit(t, "", func() error { return w.lab.Repo.Remove("pools/clinical.yaml") })
 	pull.HeadSHA = w.lab.Repo.Head()
@@ -318,6 +352,30 @@ func (w *world) keepsBroken(t *testing.T) {
 	})
 	w.corrects(t) // also that spec's own objects
 	w.mend(t, good)
+}
+
+// outlivesEvaluator has the evaluator gone for a while: no file is to blame.
+func (w *world) outlivesEvaluator(t *testing.T) {
+	w.stop()
+	const name = "pools/inference.yaml"
+	w.commit(t, "ben", func() error {
+		text, err := os.ReadFile(filepath.Join("..", "..", "examples", "infra-repo", name))
+		if err != nil {
+			return err
+		}
+		return w.lab.Repo.Write(name, append(text, "# changed\n"...))
+	})
+	head := w.lab.Repo.Head()
+	w.stop = w.evaluate(t)
+	w.untilStatus(t, "the commit is in force", func(rep core.Report) error {
+		if len(rep.Problems) > 0 {
+			t.Fatalf("problems: %v", rep.Problems)
+		}
+		if rep.Revision.Commit != head {
+			return fmt.Errorf("in force: %v", rep.Revision.Commit)
+		}
+		return nil
+	})
 }
 
 // mend commits what a revision held, signed.

@@ -216,7 +216,7 @@ func TestForgedAnswers(t *testing.T) {
 	configMap := func(name string, labels map[string]any) map[string]any {
 		return map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": name, "labels": labels}}
 	}
-	deep := bytes.Repeat([]byte{packedList, 1}, 1_000_000)
+	deep := append(bytes.Repeat([]byte{packedList, 1}, 1_000_000), packedNull)
 	tests := map[string]func(*answer, io.Writer) bool{
 		"garbage": func(_ *answer, out io.Writer) bool {
 			_, _ = out.Write(bytes.Repeat([]byte{0xff}, 100))

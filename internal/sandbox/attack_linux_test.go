@@ -114,6 +114,7 @@ func attacks(to target) map[string]func() error {
 		"take the parent's files":        call(unix.SYS_PIDFD_OPEN, uintptr(to.Parent), 0),
 		"a signal to the parent":         func() error { return unix.Kill(to.Parent, 0) },
 		"a signal to a thread of others": func() error { return unix.Tgkill(to.Parent, to.Parent, 0) },
+		"a signal to nobody":             func() error { return unix.Tgkill(1<<30, 1<<30, 0) },
 		"a signal to all":                call(unix.SYS_KILL, ^uintptr(0), 0),
 		"raise a limit":                  func() error { return unix.Setrlimit(unix.RLIMIT_DATA, &unlimited) },
 		"limits of the parent":           func() error { return unix.Prlimit(to.Parent, unix.RLIMIT_NOFILE, nil, &limit) },

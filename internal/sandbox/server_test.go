@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,15 @@ func TestServerEndsWhatNobodyWaitsFor(t *testing.T) {
 	h := Host{Socket: evaluator(t, &Server{})}
 	for range 2 * maxServed { // more than there are seats
 		c := start(t, h, Limits{Time: 50 * time.Millisecond})
+		err := c.Do(t.Context(), func() error {
+			if _, err := fmt.Fprintln(c, "loop"); err != nil {
+				return err
+			}
+			_, err := c.Write(make([]byte, 4<<20)) // more than all that lies between
+			return err
+		})
 		var exceeded *Exceeded
-		if _, err := say(t.Context(), c, "loop"); !errors.As(err, &exceeded) {
+		if !errors.As(err, &exceeded) {
 			t.Fatal(err)
 		}
 	}
