@@ -43,6 +43,7 @@ const (
 func dial(ctx context.Context, socket string) (process, Walls, error) {
 	bounded, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
+	var why error // of the last try that was not cut short
 	for {
 		p, walls, err := dialOnce(bounded, socket)
 		if err == nil {
@@ -51,14 +52,17 @@ func dial(ctx context.Context, socket string) (process, Walls, error) {
 		if _, final := errors.AsType[*refusal](err); final {
 			return nil, Walls{}, err
 		}
+		if why == nil || bounded.Err() == nil {
+			why = err
+		}
 		select {
 		case <-time.After(dialEvery):
 		case <-bounded.Done():
 			if ctx.Err() != nil {
-				return nil, Walls{}, fmt.Errorf("%w (%w)", ctx.Err(), err)
+				return nil, Walls{}, fmt.Errorf("%w (%w)", ctx.Err(), why)
 			}
 			return nil, Walls{}, fmt.Errorf("the evaluator does not answer: %w; "+
-				"does it run, and with this socket (evaluator.socket)?", err)
+				"does it run, and with this socket (evaluator.socket)?", why)
 		}
 	}
 }

@@ -63,16 +63,33 @@ func TestEvaluatorIsRestarted(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("no evaluator: %v", err)
 	}
+	ending, err := Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
 	started := make(chan *Child)
 	go func() {
-		c, err := h.Start(t.Context(), Limits{})
+		patient, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		c, err := h.Start(patient, Limits{})
 		if err != nil {
 			t.Error(err)
+			close(started)
+			return
 		}
 		started <- c
 	}()
+	conn, err := ending.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	ending.Close()
 	stop := serve(t, &Server{}, socket)
-	c := <-started
+	c, ok := <-started
+	if !ok {
+		return
+	}
 	stop()
 	_, err = say(t.Context(), c, "one")
 	var death *Death
