@@ -52,7 +52,7 @@ func dial(ctx context.Context, socket string) (process, Walls, error) {
 		if _, final := errors.AsType[*refusal](err); final {
 			return nil, Walls{}, err
 		}
-		if why == nil || bounded.Err() == nil {
+		if why == nil || bounded.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			why = err
 		}
 		select {
