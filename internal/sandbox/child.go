@@ -12,7 +12,7 @@ import (
 // Limits bound one child. Zero means the default.
 type Limits struct {
 	Time   time.Duration // wall clock of one exchange; default 1 min
-	Memory int64         // bytes that the child may take on top of what it starts with; default DefaultMemory
+	Memory int64         // bytes on top of what the child starts with; default DefaultMemory, as an evaluator has it
 	Output int64         // bytes that it may say in its life; default 256 MiB
 }
 

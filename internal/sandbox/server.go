@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -16,10 +15,9 @@ import (
 )
 
 // A Server is an evaluator: it starts a child for each connection to its socket,
-// carries its input and output, and tells how it ended. It reads none of both.
+// carries its input and output, and tells how it ended. It looks at neither.
 type Server struct {
-	Memory int64        // bytes that a child may take; zero: DefaultMemory
-	Log    *slog.Logger // nil: nothing is logged
+	Log *slog.Logger // nil: nothing is logged
 }
 
 const (
@@ -84,7 +82,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, maxLife)
 	defer cancel()
 	to := &sender{parts: gob.NewEncoder(conn)}
-	p, walls, err := startLocal(ctx, cmp.Or(s.Memory, DefaultMemory))
+	p, walls, err := startLocal(ctx, DefaultMemory)
 	if err != nil {
 		return errors.Join(err, to.send(part{Refused: err.Error()}))
 	}
