@@ -60,8 +60,8 @@ func TestEvaluatorServesTheDaemon(t *testing.T) {
 		t.Errorf("arguments %q, want %q", evaluator.Args, want)
 	}
 	const program = 64 << 20 // what a child takes before it evaluates
-	if limit := evaluator.Resources.Limits.Memory().Value(); limit < 2*(sandbox.DefaultMemory+program) || limit > 1<<30 {
-		t.Errorf("a limit of %d MiB for two children of %d", limit>>20, (sandbox.DefaultMemory+program)>>20)
+	if limit := evaluator.Resources.Limits.Memory().Value(); limit < sandbox.MaxServed*(sandbox.DefaultMemory+program) || limit > 3<<29 {
+		t.Errorf("a limit of %d MiB for %d children of %d", limit>>20, sandbox.MaxServed, (sandbox.DefaultMemory+program)>>20)
 	}
 	if evaluator.RestartPolicy == nil || *evaluator.RestartPolicy != corev1.ContainerRestartPolicyAlways {
 		t.Errorf("restart policy %v, want Always", evaluator.RestartPolicy)

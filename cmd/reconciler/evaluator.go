@@ -12,7 +12,7 @@ import (
 const evaluatorHelp = `Evaluate CUE for a daemon that runs apart, such as in another container of its
 pod. The daemon's configuration names the socket (evaluator.socket).
 
-Each connection gets a child process of its own, two at a time, which reaches no
+Each connection gets a child process of its own, three at a time, which reaches no
 file, no network and no other process. This command needs no configuration, no
 credentials and no files but the socket.`
 

@@ -50,8 +50,8 @@ The configuration file, with all keys:
   metricsTokenFile: metrics-token # optional: a Prometheus must show it (authorization.credentials_file)
   log: {format: text, level: info}
   report:
-    json: /var/run/prumo/report.json
-    markdown: /var/run/prumo/report.md
+    json: /var/lib/prumo-reports/report.json
+    markdown: /var/lib/prumo-reports/report.md
   forge:                          # optional: plans as comments on pull requests
     type: github                  # GitHub, Gitea, Forgejo
     url: https://git.example/api/v1

@@ -53,7 +53,9 @@ type untrusted struct{ host sandbox.Host }
 
 // Render implements reconcile.Renderer.
 func (u untrusted) Render(ctx context.Context, tree core.Tree) (core.Rendering, error) {
-	r, err := render.New(bounded(u.host, proposedFile, proposedTree))
+	opts := bounded(u.host, proposedFile, proposedTree)
+	opts.Children = 1 // what is obeyed needs the others
+	r, err := render.New(opts)
 	if err != nil {
 		return core.Rendering{}, err
 	}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -40,7 +41,8 @@ type Unexplained interface {
 
 // children are a staff of other processes, which can be stopped whatever they are at.
 type children struct {
-	start func(context.Context) (Child, error)
+	start  func(context.Context) (Child, error)
+	atOnce int // zero: maxChildren
 }
 
 // hire implements staff.
@@ -66,7 +68,7 @@ func (s *children) hire(ctx context.Context, b *basis) (evaluator, string, []cor
 const maxChildren = 2
 
 // most implements staff.
-func (*children) most() int { return min(maxChildren, runtime.GOMAXPROCS(0)) }
+func (s *children) most() int { return min(cmp.Or(s.atOnce, maxChildren), runtime.GOMAXPROCS(0)) }
 
 // release implements staff.
 func (s *children) release(e evaluator) { e.(*distant).child.Close() }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -210,6 +212,26 @@ func TestTreeFailureIsRemembered(t *testing.T) {
 		}
 		if started != step.want {
 			t.Errorf("tree %s: %d children started by now, want %d", step.id, started, step.want)
+		}
+	}
+}
+
+// Much work takes two children, or as many as may be used at once.
+func TestChildrenAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(maxWorkers))
+	tree := crowd(t)
+	for _, atOnce := range []int{0, 1} {
+		var started atomic.Int32
+		r, err := New(Options{Children: atOnce, Child: func(ctx context.Context) (Child, error) {
+			started.Add(1) // none of them dies
+			return sandbox.Host{}.Start(ctx, sandbox.Limits{})
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		render(t, r, tree)
+		if want := int32(cmp.Or(atOnce, maxChildren)); started.Load() != want {
+			t.Errorf("%d children, want %d", started.Load(), want)
 		}
 	}
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Child starts a process to evaluate in. An error is a machine's fault. Nil: this
 	// process evaluates.
 	Child func(context.Context) (Child, error)
+
+	// Children is how many of these evaluate one tree at once. Zero: two.
+	Children int
 }
 
 // A Renderer renders trees and remembers what it saw in the last one. It may be
@@ -69,7 +72,7 @@ type counters struct {
 func New(opts Options) (*Renderer, error) {
 	r := &Renderer{limits: opts.Limits.orDefault(), time: opts.Time, files: map[string]*fileResult{}}
 	if opts.Child != nil {
-		r.staff = &children{opts.Child}
+		r.staff = &children{opts.Child, opts.Children}
 		return r, nil
 	}
 	here, err := newLocal()

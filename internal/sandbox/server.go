@@ -20,11 +20,12 @@ type Server struct {
 	Log *slog.Logger // nil: nothing is logged
 }
 
-const (
-	// maxServed is how many children run at a time: they shall fit in the memory of
-	// the container. Other connections wait.
-	maxServed = 2
+// MaxServed is how many children run at a time: two for what is obeyed and one for
+// what is proposed, so that neither waits for the other. They must fit in the memory
+// of the container. Other connections wait.
+const MaxServed = 3
 
+const (
 	// maxLife bounds a child whatever its daemon says: longer than any tree may take.
 	maxLife = 15 * time.Minute
 
@@ -57,7 +58,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	seats := make(chan struct{}, maxServed)
+	seats := make(chan struct{}, MaxServed)
 	for {
 		seats <- struct{}{}
 		conn, err := ln.Accept()

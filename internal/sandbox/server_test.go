@@ -12,17 +12,20 @@ import (
 	"time"
 )
 
-// Two children at a time; another connection waits until one of them is gone.
-func TestServerServesTwo(t *testing.T) {
+// So many children at a time; another connection waits until one of them is gone.
+func TestServerServesSoMany(t *testing.T) {
 	h := Host{Socket: evaluator(t, &Server{})}
-	first, second := start(t, h, Limits{}), start(t, h, Limits{})
+	var seated []*Child
+	for range MaxServed {
+		seated = append(seated, start(t, h, Limits{}))
+	}
 	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if c, err := h.Start(short, Limits{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a third child: %v, %v; want it to wait", c, err)
+		t.Errorf("one more child: %v, %v; want it to wait", c, err)
 	}
-	first.Close()
-	for _, c := range []*Child{second, start(t, h, Limits{})} {
+	seated[0].Close()
+	for _, c := range append(seated[1:], start(t, h, Limits{})) {
 		if _, err := say(t.Context(), c, "one"); err != nil {
 			t.Error(err)
 		}
@@ -32,7 +35,7 @@ func TestServerServesTwo(t *testing.T) {
 // A child that takes no input and says nothing does not outlive its connection.
 func TestServerEndsWhatNobodyWaitsFor(t *testing.T) {
 	h := Host{Socket: evaluator(t, &Server{})}
-	for range 2 * maxServed { // more than there are seats
+	for range 2 * MaxServed { // more than there are seats
 		c := start(t, h, Limits{Time: 50 * time.Millisecond})
 		err := c.Do(t.Context(), func() error {
 			if _, err := fmt.Fprintln(c, "loop"); err != nil {
