@@ -135,6 +135,11 @@ func TestRepack(t *testing.T) {
 	if diff := cmp.Diff(list, files(t, g.dir)); diff != "" {
 		t.Errorf("packed again for nothing (-want +got):\n%s", diff)
 	}
+	none, err := git.Open(g.dir, git.Remote{URL: g.Dir()}, git.Limits{StoreBytes: 1})
+	g.must(err)
+	if _, err := none.Repack(t.Context(), "main", g.tip); err != nil {
+		t.Errorf("there is nothing to write, and it fails where nothing may be written: %v", err)
+	}
 	g.open()
 	g.whole(g.repo)
 	next := g.change("nodes/n000.yaml", "after")

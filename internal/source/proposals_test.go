@@ -223,9 +223,9 @@ func TestProposalTooLarge(t *testing.T) {
 	}
 	p := s.Proposals()
 	hostile := map[string]func() error{
-		"pack bytes": func() error { // three of 15 MiB
+		"pack bytes": func() error { // three of 11 MiB
 			for i := range 3 {
-				data := make([]byte, 15<<20)
+				data := make([]byte, 11<<20)
 				_, _ = rand.Read(data)
 				if err := l.Repo.Write(fmt.Sprint(i), data); err != nil {
 					return err
@@ -233,7 +233,10 @@ func TestProposalTooLarge(t *testing.T) {
 			}
 			return nil
 		},
-		"object bytes": func() error { return l.Repo.Write("bomb", make([]byte, 64<<20)) },
+		"object bytes": func() error { return l.Repo.Write("bomb", make([]byte, 17<<20)) },
+	}
+	if testing.Short() {
+		delete(hostile, "pack bytes")
 	}
 	for limit, write := range hostile {
 		branch := strings.ReplaceAll(limit, " ", "-")
