@@ -44,9 +44,6 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.Command {
 		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
 	}
-	if len(os.Args) > 2 && os.Args[1] == daemonCommand {
-		os.Exit(runDaemon(os.Args[2]))
-	}
 	clustertest.Main(m)
 }
 

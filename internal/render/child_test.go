@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,7 +229,11 @@ func TestChildrenAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		render(t, r, tree)
-		if want := int32(cmp.Or(atOnce, maxChildren)); started.Load() != want {
+		want := int32(maxChildren)
+		if atOnce > 0 {
+			want = int32(atOnce)
+		}
+		if started.Load() != want {
 			t.Errorf("%d children, want %d", started.Load(), want)
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon_test
+package strangers_test
 
 import (
 	"bytes"
@@ -12,16 +12,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"prumo.dev/prumo/internal/config"
 	"prumo.dev/prumo/internal/daemon"
+	"prumo.dev/prumo/internal/render"
+	"prumo.dev/prumo/internal/sandbox"
 	"prumo.dev/prumo/test/cluster"
 	"prumo.dev/prumo/test/cluster/clustertest"
 	"prumo.dev/prumo/test/fixtures"
@@ -29,6 +33,18 @@ import (
 	"prumo.dev/prumo/test/lab"
 	"prumo.dev/prumo/test/smalldisk"
 )
+
+// TestMain is also the daemon, and the child that evaluates for it: both are this
+// program started again.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == sandbox.Command:
+		os.Exit(sandbox.Serve(context.Background(), os.Args[2:], render.Serve))
+	case len(os.Args) > 2 && os.Args[1] == daemonCommand:
+		os.Exit(runDaemon(os.Args[2]))
+	}
+	clustertest.Main(m)
+}
 
 // daemonCommand has the test binary run a daemon with a configuration file.
 const daemonCommand = "daemon-of-a-test"
@@ -46,6 +62,8 @@ func runDaemon(file string) int {
 	}
 	return 0
 }
+
+const gpus = corev1.ResourceName("requests.nvidia.com/gpu")
 
 // interval is between two looks at the repo, and within two of them a good commit is
 // applied, whatever strangers do.
@@ -89,7 +107,7 @@ type siege struct {
 	admin kubernetes.Interface
 	group memoryGroup
 	cmd   *exec.Cmd
-	log   *started
+	log   *output
 	ended chan error
 	edits int
 
@@ -107,7 +125,7 @@ func TestStrangersStopNothing(t *testing.T) {
 	for n := range 50 {
 		s.propose(t, n)
 	}
-	s.log.until(t, "a proposal is planned")
+	s.untilPlanned(t)
 	s.applies(t, 2)
 	s.corrects(t)
 
@@ -149,7 +167,7 @@ func newSiege(t *testing.T) *siege {
 	opts := cluster.Options{Workloads: true}
 	clustertest.Need(t, opts)
 	// The disk of the reports is too small for one.
-	s := &siege{state: smalldisk.Mount(t, 256<<20), reports: smalldisk.Mount(t, 16<<10), group: newMemoryGroup(t, 1<<30), log: new(started), ended: make(chan error, 1)}
+	s := &siege{state: smalldisk.Mount(t, 256<<20), reports: smalldisk.Mount(t, 16<<10), group: newMemoryGroup(t, 1<<30), log: new(output), ended: make(chan error, 1)}
 	c, err := cluster.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -357,15 +375,53 @@ func (s *siege) killChildren(t *testing.T) {
 	}
 }
 
-// until waits until the log says that the first proposal was planned or failed.
-func (s *started) until(t *testing.T, what string) {
+// untilPlanned waits until the log says that a proposal was planned, or failed.
+func (s *siege) untilPlanned(t *testing.T) {
 	t.Helper()
-	until(t, what, func() error {
-		if text := s.String(); !strings.Contains(text, "planned a pull request") && !strings.Contains(text, "a pull request cannot be planned") {
+	until(t, "a proposal is planned", func() error {
+		if text := s.log.String(); !strings.Contains(text, "planned a pull request") && !strings.Contains(text, "a pull request cannot be planned") {
 			return errors.New("not yet")
 		}
 		return nil
 	})
+}
+
+// until tries until it works, for two minutes.
+func until(t *testing.T, what string, try func() error) {
+	t.Helper()
+	deadline := time.After(2 * time.Minute)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// An output is what a process says.
+type output struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
 }
 
 // A memoryGroup is a control group that bounds memory: cgroups(7), version 1 or 2.
