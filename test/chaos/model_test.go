@@ -137,6 +137,8 @@ func (m *model) judgeKept(t testing.TB, s *slot, live *unstructured.Unstructured
 func (m *model) judgeWanted(t testing.TB, s *slot, wanted core.Object, live *unstructured.Unstructured, rep core.Report) string {
 	err := m.obeyed(t, stored(wanted))
 	switch {
+	case err == nil && blocked(rep, wanted.ID):
+		return "is as wanted, and has something in its way all the same"
 	case err == nil:
 		if s.want.take { // what others hold as it is wanted, they still hold, too
 			s.held = slices.DeleteFunc(s.held, func(h holding) bool { return differs(h.fields, wanted.Fields, "") != "" })
