@@ -30,6 +30,10 @@ type Refusal struct {
 	Found  string `json:"found"`
 	Needed string `json:"needed"`
 	Remedy string `json:"remedy"`
+
+	// Detail is what a server says about it. It may hold addresses of the house, so it
+	// is for the operator alone.
+	Detail string `json:"detail,omitempty"`
 }
 
 // String returns "CODE: found; needed …; remedy".

@@ -91,6 +91,7 @@ func (d *draft) index() (name string, err error) {
 func (s *store) install(d *draft, name string) (fresh bool, err error) {
 	from, to := filepath.Join(d.folder, "new"), filepath.Join(s.dir, packDir, name)
 	if _, err := os.Lstat(to + ".pack"); !errors.Is(err, fs.ErrNotExist) {
+		s.reindex() // another process may have brought it
 		return false, err
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
@@ -104,10 +105,15 @@ func (s *store) install(d *draft, name string) (fresh bool, err error) {
 			return false, err
 		}
 	}
+	s.reindex()
+	return true, syncFile(filepath.Dir(to))
+}
+
+// reindex has the store read its list of packs again.
+func (s *store) reindex() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objs.Reindex()
-	return true, syncFile(filepath.Dir(to))
 }
 
 // drop removes packs. The .pack goes first: go-git takes a .pack without its .idx

@@ -131,17 +131,14 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 			"blocked", rep.Result.Count(core.StatusBlocked), "held", rep.Result.Count(core.StatusHeld))
 	}
 	if rep.Refused != nil && rep.Refused.Refusal != nil {
-		l.Log.Warn("revision refused, the last good one stays in force", "to", rep.Refused.To, "reason", rep.Refused.Refusal.String())
+		attrs := []any{"to", rep.Refused.To, "reason", rep.Refused.Refusal.String()}
+		l.Log.Warn("revision refused, the last good one stays in force", withDetail(attrs, rep.Refused.Refusal.Detail)...)
 	}
 	for _, w := range rep.Warnings {
 		l.Log.Warn("look at this", "code", w.Code, "found", w.Found, "remedy", w.Remedy)
 	}
 	for _, p := range rep.Problems {
-		attrs := []any{"at", p.Pos.String(), "message", p.Msg}
-		if p.Detail != "" {
-			attrs = append(attrs, "detail", p.Detail)
-		}
-		l.Log.Warn("problem in the repo", attrs...)
+		l.Log.Warn("problem in the repo", withDetail([]any{"at", p.Pos.String(), "message", p.Msg}, p.Detail)...)
 	}
 	for _, r := range rep.News {
 		l.news(r)
@@ -155,6 +152,15 @@ func (l *Loop) log(rep core.Report, err error, took time.Duration) {
 		return
 	}
 	l.Log.Info("pass done", attrs...)
+}
+
+// withDetail adds what a server says to the attributes of a log line, if it says
+// something.
+func withDetail(attrs []any, detail string) []any {
+	if detail == "" {
+		return attrs
+	}
+	return append(attrs, "detail", detail)
 }
 
 // shownHeld is how many of the changes that wait for an approval are named.

@@ -66,6 +66,9 @@ func (p *printer) refusal(r core.Refusal) {
 	p.line("  found   %s", oneLine(r.Found))
 	p.line("  needed  %s", oneLine(r.Needed))
 	p.line("  remedy  %s", oneLine(r.Remedy))
+	if r.Detail != "" {
+		p.line("  detail  %s", oneLine(r.Detail))
+	}
 }
 
 // warning is the block about what a person should look at.

@@ -69,7 +69,8 @@ func (s *Source) follow(ctx context.Context, tip string) (trust.Step, error) {
 		return step, err
 	}
 	if err := s.fetchTags(ctx, match); err != nil {
-		step.Verdict().Refusal.Found += "; overrides cannot be fetched: " + err.Error()
+		step.Verdict().Refusal.Found += "; overrides cannot be fetched"
+		step.Verdict().Refusal.Detail = err.Error()
 		return step, ctx.Err()
 	}
 	return s.stepWithApprovals(ctx, match, func() (trust.Step, error) { return s.verifier.Override(ctx, s.repo, prev, step) })

@@ -31,7 +31,7 @@ var proposalLimits = git.Limits{
 // push takes no room for long, and none from what is obeyed. It is safe for
 // concurrent use, also beside the Source.
 type Proposals struct {
-	main     court
+	main     checker
 	accepted *trust.Store
 	dir      string
 	limits   git.Limits
@@ -41,7 +41,7 @@ type Proposals struct {
 // Proposals returns them. What a killed process has left of some is removed; what
 // cannot be is an error of the next proposal, not of what is obeyed.
 func (s *Source) Proposals() *Proposals {
-	p := &Proposals{main: s.court, accepted: s.accepted, dir: filepath.Join(s.opts.Dir, "proposals"), limits: proposalLimits}
+	p := &Proposals{main: s.checker, accepted: s.accepted, dir: filepath.Join(s.opts.Dir, "proposals"), limits: proposalLimits}
 	p.limits.Commits = s.opts.Anchor.Commits
 	_ = p.sweep()
 	return p
@@ -69,15 +69,15 @@ func (p *Proposals) With(ctx context.Context, ref string, use func(core.Proposal
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(folder))
 	}
-	proposal, err := court{repo, p.main.verifier}.propose(ctx, state, ref)
+	proposal, err := checker{repo, p.main.verifier}.propose(ctx, state, ref)
 	if err == nil {
 		err = use(proposal)
 	}
 	return errors.Join(err, repo.Discard(), os.RemoveAll(folder))
 }
 
-// propose reads a proposal from the repo of the court.
-func (c court) propose(ctx context.Context, accepted trust.State, ref string) (core.Proposal, error) {
+// propose reads a proposal from the repo of the checker.
+func (c checker) propose(ctx context.Context, accepted trust.State, ref string) (core.Proposal, error) {
 	p := core.Proposal{Base: c.describe(accepted)}
 	var err error
 	if p.Head, err = c.fetch(ctx, ref); err != nil {

@@ -27,7 +27,7 @@ type Options struct {
 // A Source is one branch of one repo. It is not safe for concurrent use.
 type Source struct {
 	opts Options
-	court
+	checker
 	accepted *trust.Store
 	beat     trust.Beat     // that the last Tip was shown
 	warnings []core.Warning // of the last Advance
@@ -50,7 +50,7 @@ func Open(opts Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{opts: opts, court: court{repo, trust.NewVerifier(opts.Anchor)}, accepted: accepted}, nil
+	return &Source{opts: opts, checker: checker{repo, trust.NewVerifier(opts.Anchor)}, accepted: accepted}, nil
 }
 
 // Advance implements reconcile.Source.
