@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -87,6 +89,7 @@ objects:
   config: {apiVersion: v1, kind: ConfigMap, metadata: {name: owned, namespace: other-team}, data: {a: one}}
   secret: {apiVersion: v1, kind: Secret, metadata: {name: owned, namespace: other-team}, stringData: {pw: declared}}
   widget: {apiVersion: lab.example/v1, kind: Widget, metadata: {name: owned, namespace: other-team}, spec: {size: 1}}
+  account: {apiVersion: v1, kind: ServiceAccount, metadata: {name: owned, namespace: other-team, annotations: {a: one}}}
 expects: {}
 `
 
@@ -210,6 +213,9 @@ func (p *proposer) comment(t *testing.T, pull forge.Pull, log *bytes.Buffer) str
 
 var times = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z|hash=[0-9a-f]{64} at=\S+|took=\S+|time=\S+`)
 
+// moving are metrics of the process itself, and of time.
+var moving = regexp.MustCompile(`(?m)^(go_|process_|prumo_[a-z_]*(timestamp|duration|seconds)).*$`)
+
 // attempts remember nothing.
 type attempts struct{}
 
@@ -300,6 +306,7 @@ func (p *proposer) hide(t *testing.T, value string) {
 	p.put(t, "{apiVersion: v1, kind: Secret, metadata: {name: owned, namespace: other-team}, data: {pw: "+b64+", more: "+b64+"}}")
 	p.edit(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: owned, namespace: other-team}, data: {more: "+value+"}}")
 	p.edit(t, "{apiVersion: lab.example/v1, kind: Widget, metadata: {name: owned, namespace: other-team}, spec: {more: "+value+"}}")
+	p.edit(t, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: owned, namespace: other-team, annotations: {more: "+value+"}}}")
 }
 
 // limit allows fewer Secrets than a proposal would bring the namespace to, which has two.
@@ -347,6 +354,7 @@ objects:
   config: {apiVersion: v1, kind: ConfigMap, metadata: {name: owned, namespace: other-team}, data: {a: two, more: ` + value + `}}
   secret: {apiVersion: v1, kind: Secret, metadata: {name: owned, namespace: other-team}, data: {pw: ` + b64 + `, more: ` + b64 + `}}
   widget: {apiVersion: lab.example/v1, kind: Widget, metadata: {name: owned, namespace: other-team}, spec: {size: 2, more: ` + value + `}}
+  account: {apiVersion: v1, kind: ServiceAccount, metadata: {name: owned, namespace: other-team, annotations: {a: two, more: ` + value + `}}}
 expects: {}
 `
 }
@@ -399,6 +407,13 @@ func TestProposalsLearnNothing(t *testing.T) {
 		if err := report.JSON(&status, report.Public(rep)); err != nil {
 			t.Fatal(err)
 		}
+		metrics := daemon.NewMetrics()
+		if err := daemon.NewReports(config.Report{}, metrics).Report(t.Context(), rep); err != nil {
+			t.Fatal(err)
+		}
+		page := httptest.NewRecorder()
+		promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		seen["metrics"] = moving.ReplaceAllString(page.Body.String(), "")
 		seen["status"], seen["log"] = times.ReplaceAllString(status.String(), "TIME"), times.ReplaceAllString(sorted(log.String()), "TIME")
 		states = append(states, seen)
 	}
@@ -421,7 +436,7 @@ func TestProposalsLearnNothing(t *testing.T) {
 		"signed":           {"6 to adopt", "1 blocked", "exists, not ours", "exceeds quota team-b"},
 		"signed expects":   {"is not a Node", "problem"},
 		"no right to it":   {"E-PATH", "6 to adopt"},
-		"ours":             {"2 to change", "1 blocked", ".data.pw belongs to kubectl", `data.more`, "(not ours, not shown)", "(hidden, changed)"},
+		"ours":             {"3 to change", "1 blocked", ".data.pw belongs to kubectl", `annotations.more`, "(not declared before, not shown)", "(hidden, changed)"},
 	} {
 		for _, text := range want {
 			if !strings.Contains(states[0][name], text) {

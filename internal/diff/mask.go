@@ -17,6 +17,7 @@ const (
 	hiddenTo   = "(hidden, changed)"
 	hiddenNew  = "(hidden)"
 	notOurs    = "(not ours, not shown)"
+	notSaid    = "(not declared before, not shown)"
 )
 
 // maxValue is the longest value that a plan shows, in bytes.
@@ -59,8 +60,12 @@ func (s sensitivity) mask(l leaf, foreign bool) (from, to any) {
 		return hideBoth(l)
 	}
 	from, to = l.from, l.to
-	if (foreign || l.alien) && from != nil {
+	switch {
+	case from == nil:
+	case foreign:
 		from = notOurs
+	case l.alien:
+		from = notSaid
 	}
 	if l.merged {
 		to = notOurs

@@ -1,6 +1,7 @@
 package proposals
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -137,7 +138,8 @@ func (w *Worker) one(ctx context.Context, pull forge.Pull, base core.Revision) {
 func (w *Worker) try(ctx context.Context, pull forge.Pull) error {
 	ctx, cancel := context.WithTimeout(ctx, planTime)
 	defer cancel()
-	deaths, err := w.Attempts.Begin(ctx, pull.HeadSHA)
+	head := cmp.Or(pull.HeadSHA, pull.HeadRef) // a forge may not tell the commit
+	deaths, err := w.Attempts.Begin(ctx, head)
 	if err != nil {
 		return err
 	}
@@ -145,7 +147,7 @@ func (w *Worker) try(ctx context.Context, pull forge.Pull) error {
 		return w.Planner.Refuse(ctx, pull, "planning this commit has ended the daemon twice, so it is not planned again; push another commit")
 	}
 	done, err := w.Planner.Plan(ctx, pull)
-	return errors.Join(err, done.Fault, w.Attempts.End(context.WithoutCancel(ctx), pull.HeadSHA))
+	return errors.Join(err, done.Fault, w.Attempts.End(context.WithoutCancel(ctx), head))
 }
 
 // limited notes how long a forge wants no more requests.
