@@ -35,7 +35,7 @@ func (p *process) said(t *testing.T, o core.Object, want ...string) {
 			}
 			missing := ""
 			for _, s := range want {
-				if !strings.Contains(x.Reason, s) {
+				if !strings.Contains(x.Reason+" "+x.ServerSays, s) {
 					missing = s
 				}
 			}
