@@ -27,6 +27,7 @@ type model struct {
 	mu       sync.Mutex      // a person acts while a pass runs, too
 	theirs   map[string]bool // uids of what people made, and did not delete
 	approved bool            // the pass in hand is allowed to replace
+	searched bool            // the process in hand may have searched all kinds on a server that lags
 	taints   map[string]bool // of others, on the node
 }
 
@@ -35,8 +36,14 @@ func newModel(t testing.TB) *model {
 	m.world.judge, m.inspect = m.judge, m.look
 	m.make(t, "apiVersion: v1\nkind: Node\nmetadata: {name: "+m.name+"}")
 	m.commit()
-	m.p = m.start(t, m.view)
+	m.begin(t)
 	return m
+}
+
+// begin starts the next process.
+func (m *model) begin(t testing.TB) {
+	m.p = m.start(t, m.view)
+	m.searched = false
 }
 
 // commit makes what the slots want the head of the repo.
@@ -174,12 +181,22 @@ func (m *model) judgeUnwanted(s *slot, live *unstructured.Unstructured, rep core
 	switch {
 	case ours && (s.name == claim || m.problems() || held(rep) > 5 || len(m.repo.head().Objects) == 0 || waits(rep, s.object(m.name, 0).ID)):
 		return ""
+	case ours && m.unsearched(s):
+		return "" // check has another process search
 	case ours:
 		return "is wanted no more, and ours all the same"
 	case !m.theirs[string(live.GetUID())] && !s.lost:
 		return "is wanted no more, and we made it"
 	}
 	return ""
+}
+
+// unsearched reports whether the process in hand may not know that an object exists: it
+// watches no kind of which nothing is wanted, unless it has found some when it searched all
+// kinds. It searches again when the interval of its safety net is over, see TestLateSearch.
+func (m *model) unsearched(s *slot) bool {
+	kind := s.object(m.name, 0).ID.Kind
+	return m.searched && !slices.ContainsFunc(m.repo.head().Objects, func(o core.Object) bool { return o.ID.Kind == kind })
 }
 
 // held is how many deletions and releases a pass held back.

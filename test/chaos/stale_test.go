@@ -250,3 +250,29 @@ func TestDeaf(t *testing.T) {
 		p.sleep()
 	}
 }
+
+// TestLateSearch has a process search all kinds for what is ours on a server that lags,
+// so that it misses an orphan of a kind which nothing renders any more. The search is done
+// again within the interval of the safety net, and finds it.
+func TestLateSearch(t *testing.T) {
+	w := shared(t)
+	kept := object("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: kept, namespace: " + w.name + "}")
+	w.repo.commit(rendering(kept))
+	p := w.start(t, watched)
+	p.settle(t, nil)
+	orphan := w.configMap("orphan", "1")
+	w.repo.commit(rendering(orphan, kept))
+	p.settle(t, nil)
+	p.stop()
+	w.repo.commit(rendering(kept))
+	p = w.start(t, watched, 2*time.Second)
+	p.wire.Set(wire.Faults{Stale: 1})
+	if _, err := p.pass(t); err != nil {
+		t.Fatal(err)
+	}
+	p.wire.Set(wire.Faults{})
+	if w.live(t, orphan) == nil {
+		t.Fatal("it is gone already: the search was not one of the past")
+	}
+	p.settle(t, nil)
+}
