@@ -55,6 +55,7 @@ func Refusal(err error, id core.ObjectID) (Denial, bool) {
 	}
 	s := status.Status()
 	switch {
+	case isDenied(s): // a webhook may answer with any code
 	case s.Code == http.StatusUnauthorized, s.Code == http.StatusTooManyRequests,
 		s.Code > http.StatusInternalServerError, s.Code == 0:
 		return Denial{}, false
@@ -73,6 +74,7 @@ func quotesSecrets(id core.ObjectID) bool { return id.Group == "" && id.Kind == 
 // reasonOf names what a server refuses without a word that may be a live value.
 func reasonOf(s metav1.Status, id core.ObjectID) string {
 	switch {
+	case isDenied(s):
 	case isRemade(s):
 		return "changed since the plan was made: it is another object of the same name"
 	case isTerminating(s):
@@ -175,6 +177,9 @@ func causes(s metav1.Status) string {
 	}
 	return strings.Join(where, ", ")
 }
+
+// isDenied reports whether an admission webhook refuses.
+func isDenied(s metav1.Status) bool { return strings.HasPrefix(s.Message, "admission webhook ") }
 
 // isRemade reports whether a manifest names the uid of an object that is no more.
 func isRemade(s metav1.Status) bool {

@@ -18,15 +18,15 @@ import (
 	"prumo.dev/prumo/test/cluster/clustertest"
 )
 
-// said runs passes until one says something of an object, as an outcome or a
-// reason in a plan.
+// said runs passes until one that does not fail says something of an object, as an
+// outcome or a reason in a plan.
 func (p *process) said(t *testing.T, o core.Object, want ...string) {
 	t.Helper()
 	var last string
 	for end := time.Now().Add(patience); time.Now().Before(end); p.sleep() {
 		rep, err := p.pass(t)
 		last = fmt.Sprint(err, "\n", describe(rep))
-		if rep.Result == nil {
+		if err != nil || rep.Result == nil {
 			continue
 		}
 		for _, x := range rep.Result.Outcomes {
@@ -116,14 +116,18 @@ func (w *world) webhook(t *testing.T, answer http.HandlerFunc) (remove func()) {
 	return func() { _ = w.of(hook).Delete(context.Background(), hook.ID.Name, metav1.DeleteOptions{}) }
 }
 
-// TestWebhook has a validating webhook refuse one of two objects, in words or by
-// never answering. The other is applied, and both once the webhook is gone.
+// TestWebhook has a validating webhook refuse one of two objects, in words, with a code that
+// means something else when the server says it, or by never answering. The other is applied, and both once
+// the webhook is gone.
 func TestWebhook(t *testing.T) {
-	refuses := func(rw http.ResponseWriter, q *http.Request) {
-		var review struct{ Request struct{ UID string } }
-		_ = json.NewDecoder(q.Body).Decode(&review)
-		_ = json.NewEncoder(rw).Encode(map[string]any{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-			"response": map[string]any{"uid": review.Request.UID, "allowed": false, "status": map[string]any{"message": "not on a Sunday"}}})
+	refuses := func(code int) http.HandlerFunc {
+		return func(rw http.ResponseWriter, q *http.Request) {
+			var review struct{ Request struct{ UID string } }
+			_ = json.NewDecoder(q.Body).Decode(&review)
+			_ = json.NewEncoder(rw).Encode(map[string]any{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+				"response": map[string]any{"uid": review.Request.UID, "allowed": false,
+					"status": map[string]any{"message": "not on a Sunday", "code": code}}})
+		}
 	}
 	over := make(chan struct{})
 	hangs := func(http.ResponseWriter, *http.Request) { <-over }
@@ -131,7 +135,12 @@ func TestWebhook(t *testing.T) {
 	tests := map[string]struct {
 		answer http.HandlerFunc
 		want   string
-	}{"refuses": {refuses, "not on a Sunday"}, "hangs": {hangs, "context deadline exceeded"}}
+	}{
+		"refuses":                     {refuses(http.StatusForbidden), "not on a Sunday"},
+		"refuses as if not known":     {refuses(http.StatusUnauthorized), "not on a Sunday"},
+		"refuses as if it is changed": {refuses(http.StatusConflict), "not on a Sunday"},
+		"hangs":                       {hangs, "context deadline exceeded"},
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := shared(t)
