@@ -179,7 +179,7 @@ func (m *model) judgeUnwanted(s *slot, live *unstructured.Unstructured, rep core
 	defer m.mu.Unlock()
 	ours := live.GetLabels()[core.LabelOwner] == m.name
 	switch {
-	case ours && (s.name == claim || m.problems() || held(rep) > 5 || len(m.repo.head().Objects) == 0 || waits(rep, s.object(m.name, 0).ID)):
+	case ours && (s.name == claim || m.keepsAll(rep) || waits(rep, s.object(m.name, 0).ID)):
 		return ""
 	case ours && m.unsearched(s):
 		return "" // check has another process search
@@ -189,6 +189,12 @@ func (m *model) judgeUnwanted(s *slot, live *unstructured.Unstructured, rep core
 		return "is wanted no more, and we made it"
 	}
 	return ""
+}
+
+// keepsAll reports whether nothing may go without an approval: the repo has problems, wants
+// nothing at all any more, or would have too much go at once.
+func (m *model) keepsAll(rep core.Report) bool {
+	return m.problems() || len(m.repo.head().Objects) == 0 || held(rep) > 5
 }
 
 // unsearched reports whether the process in hand may not know that an object exists: it
@@ -235,7 +241,7 @@ func (m *model) judgeTaints(s *slot, live *unstructured.Unstructured, rep core.R
 		want[fmt.Sprintf("ours-%d", s.want.value)] = true
 	}
 	stands := slices.ContainsFunc(s.held, func(h holding) bool { return m.stands(h, live) })
-	left := s.touched || s.broken || m.problems() || stands || waits(rep, s.object(m.name, 0).ID) // ours may be as they were
+	left := s.touched || s.broken || m.keepsAll(rep) || stands || waits(rep, s.object(m.name, 0).ID) // ours may be as they were
 	var wrong []string
 	list, _, _ := unstructured.NestedSlice(live.Object, "spec", "taints")
 	for _, x := range list {
