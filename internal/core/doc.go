@@ -11,7 +11,7 @@
 //
 // Each file is one of these words and what belongs to it:
 //
-//	revision.go     Revision, Tree, what was applied last, a proposal to change it
+//	revision.go     Revision, Tree, what was applied last, a proposal to change it, what is in force
 //	kept.go         which specs stayed at an older commit
 //	trust.go        may a commit be obeyed: verdicts, refusals, requirements
 //	images.go       may an image run: the part of the policy that says so

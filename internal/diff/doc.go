@@ -50,8 +50,14 @@
 // # Secrets
 //
 // Values are masked in mask.go and nowhere else, after the dry-run, by the kind
-// that the objects themselves claim. Live values of objects that are not ours
-// are not shown.
+// that the objects themselves claim; sensitive.go says which fields may hold
+// secrets. Live values of objects that are not ours are not shown.
+//
+// # Proposals
+//
+// Everybody who can read a pull request reads its plan. Propose (propose.go) makes one
+// that tells nothing of hidden live values, not even by what is absent from it. Offline
+// (offline.go) compares the repo with itself, for proposals that nobody known signed.
 //
 // Charter: pure. No client of any kind, no net, no os, no CUE, no go-git.
 package diff
