@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // Propose returns what a proposal would change, for everybody who can read a pull
@@ -29,9 +30,12 @@ func Propose(rev core.Revision, obs core.Observation, before, after core.Renderi
 	}
 	drafts, unchanged := collect(obs, opts)
 	drafts = slices.DeleteFunc(drafts, func(d draft) bool { return d.Action == core.ActionObserve && d.Class == core.DriftUntrusted })
+	differs := make(map[core.ObjectID]bool, len(drafts))
+	for _, d := range drafts {
+		differs[d.ID] = differs[d.ID] || d.Action != core.ActionObserve
+	}
 	for _, o := range obs.Objects {
-		i := slices.IndexFunc(drafts, func(d draft) bool { return d.ID == o.Object.ID && d.Action != core.ActionObserve })
-		if i < 0 && len(private[o.Object.ID]) > 0 {
+		if !differs[o.Object.ID] && len(private[o.Object.ID]) > 0 {
 			// The live values are what the proposal wants, which it must not tell.
 			unchanged--
 			d := newDraft(o)
@@ -79,18 +83,16 @@ func privateLeaves(o core.Observed, was map[string]any) []leaf {
 	return private
 }
 
-// allOwned are the conflicts of an object, with every private field that another
-// manager owns: the server reports none where the values are the same.
+// allOwned are the conflicts of an object. Of private fields, they are what other
+// managers own, whatever the server says: it reports none where the values are the same.
 func allOwned(o core.Observed, private []leaf) []core.Conflict {
-	conflicts := slices.Clone(o.Conflicts)
+	hidden := pathsOf(private)
+	conflicts := slices.DeleteFunc(slices.Clone(o.Conflicts), func(c core.Conflict) bool { return hidden.touchText(c.Path) })
+	all := owners(o.Live)
 	for _, l := range private {
-		path := renderPath(l.path)
-		known := slices.ContainsFunc(conflicts, func(c core.Conflict) bool { return within(path, c.Path) || within(c.Path, path) })
-		for _, owner := range owners(o.Live) {
-			if !known && !owner.ours() && owns(owner.fields, l.path) {
-				conflicts = append(conflicts, core.Conflict{Path: path, Manager: owner.manager, Operation: owner.operation, Since: owner.since})
-				break
-			}
+		i := slices.IndexFunc(all, func(owner owner) bool { return !owner.ours() && owns(owner.fields, l.path) })
+		if i >= 0 {
+			conflicts = append(conflicts, core.Conflict{Path: renderPath(l.path), Manager: all[i].manager, Operation: all[i].operation, Since: all[i].since})
 		}
 	}
 	return conflicts
@@ -102,16 +104,10 @@ func (d *draft) propose(private []leaf, was, is map[string]any) bool {
 	if d.Action == core.ActionObserve || !d.ours || d.Live == nil || is == nil {
 		return true
 	}
-	changed := changedPaths(was, is)
-	said := map[string]bool{}
-	for _, l := range compare(nil, is, observed) {
-		said[renderPath(l.path)] = true
-	}
+	changed, said, told := pathsOf(compare(was, is, shallow)), pathsOf(compare(nil, is, observed)), pathsOf(private)
 	var caused []leaf
 	for _, l := range d.leaves {
-		path := renderPath(l.path)
-		touched := slices.ContainsFunc(changed, func(p string) bool { return within(path, p) || within(p, path) })
-		if !touched && said[path] || slices.ContainsFunc(private, func(p leaf) bool { return renderPath(p.path) == path }) {
+		if !changed.touch(l.path) && said.has(l.path) || told.has(l.path) {
 			continue // drift, or said once already
 		}
 		l.alien = lookup(was, l.path) == nil
@@ -120,7 +116,7 @@ func (d *draft) propose(private []leaf, was, is map[string]any) bool {
 	}
 	caused = append(caused, private...)
 	slices.SortStableFunc(caused, func(a, b leaf) int { return comparePaths(a.path, b.path) })
-	if len(caused) == 0 && (d.Action == core.ActionUpdate || len(changed) == 0) {
+	if len(caused) == 0 && (d.Action == core.ActionUpdate || len(changed.paths) == 0) {
 		return len(d.leaves) == 0 || len(d.Stays) > 0 // nothing differs: fields are given up
 	}
 	d.Fields = nil
@@ -128,12 +124,46 @@ func (d *draft) propose(private []leaf, was, is map[string]any) bool {
 	return true
 }
 
-// changedPaths are the fields, as people read them, in which two renderings of an
-// object differ.
-func changedPaths(was, is map[string]any) []string {
-	var paths []string
-	for _, l := range compare(was, is, shallow) {
-		paths = append(paths, renderPath(l.path))
+// A pathSet is a set of fields. What it takes to ask does not depend on their number:
+// a proposal may change as many as an object can hold.
+type pathSet struct {
+	paths map[string]bool // as people read them
+	above map[string]bool // what lies above one of them
+}
+
+func pathsOf(leaves []leaf) pathSet {
+	s := pathSet{map[string]bool{}, map[string]bool{}}
+	for _, l := range leaves {
+		for i := range l.path {
+			s.above[renderPath(l.path[:i])] = true
+		}
+		s.paths[renderPath(l.path)] = true
 	}
-	return paths
+	return s
+}
+
+func (s pathSet) has(path []segment) bool { return s.paths[renderPath(path)] }
+
+// touch reports whether a field is in the set, or lies above or below one that is.
+func (s pathSet) touch(path []segment) bool {
+	for i := range len(path) + 1 {
+		if s.paths[renderPath(path[:i])] {
+			return true
+		}
+	}
+	return s.above[renderPath(path)]
+}
+
+// touchText is touch for a path as people read it. What cannot be read touches.
+func (s pathSet) touchText(text string) bool {
+	path, err := objpath.Parse(text)
+	if err != nil {
+		return len(s.paths) > 0
+	}
+	for i := range len(path) + 1 {
+		if s.paths[path[:i].String()] {
+			return true
+		}
+	}
+	return s.above[text]
 }
