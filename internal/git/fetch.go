@@ -95,6 +95,9 @@ func (r *Repo) receive(ctx context.Context, ref string) (tip string, err error) 
 
 // spool writes the pack next to the store, measures it, and only then adds it.
 func (r *Repo) spool(ctx context.Context, what want) (refs map[string]string, added []string, err error) {
+	if err := r.store.refresh(); err != nil {
+		return nil, nil, err
+	}
 	d, err := r.store.draft()
 	if err != nil {
 		return nil, nil, err

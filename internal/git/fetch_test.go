@@ -179,3 +179,37 @@ func TestFetchCancelled(t *testing.T) {
 		}
 	})
 }
+
+// Two processes may fetch into one store: what the other has brought is there.
+func TestFetchBesideAnother(t *testing.T) {
+	eachServer(t, func(t *testing.T, f *followed) {
+		f.fetchMain(f.pushed("one"))
+		other := f.repo
+		f.restart()
+		tip := f.pushed("two")
+		f.fetchMain(tip)
+		if got := fetch(t, other, "main"); got != tip {
+			t.Errorf("tip %s, want %s", got, tip)
+		}
+		if got, err := other.ReadFile(t.Context(), tip, "f"); err != nil || string(got) != "two" {
+			t.Errorf("f is %q, %v", got, err)
+		}
+		third := f.pushed("three")
+		f.fetchMain(third)
+		if _, err := other.Repack(t.Context(), "main", third); err != nil {
+			t.Fatal(err)
+		}
+		f.restart()
+		if got, err := f.repo.ReadFile(t.Context(), third, "f"); err != nil || string(got) != "three" {
+			t.Errorf("packed by one who had not seen it, f is %q, %v", got, err)
+		}
+	})
+}
+
+// pushed commits a file and pushes it.
+func (f *followed) pushed(data string) string {
+	f.t.Helper()
+	id := f.change("f", data)
+	f.must(f.Push(f.bare))
+	return id
+}

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -87,33 +89,56 @@ func (d *draft) index() (name string, err error) {
 
 // install moves an indexed draft into the store. It is whole on disk before the
 // store sees it, and the store sees it by the .pack: at whatever point the machine
-// stops, the store has all of it or none. fresh is false if the store had it before.
+// stops, the store has all of it or none. fresh is false if it was there before,
+// brought by another process perhaps.
 func (s *store) install(d *draft, name string) (fresh bool, err error) {
-	from, to := filepath.Join(d.folder, "new"), filepath.Join(s.dir, packDir, name)
-	if _, err := os.Lstat(to + ".pack"); !errors.Is(err, fs.ErrNotExist) {
-		s.reindex() // another process may have brought it
-		return false, err
+	_, err = os.Lstat(filepath.Join(s.dir, packDir, name+".pack"))
+	if fresh = errors.Is(err, fs.ErrNotExist); fresh {
+		err = s.move(d, name)
 	}
+	return fresh, errors.Join(err, s.refresh())
+}
+
+// refresh has go-git read the list of packs again if it is another one. It reads the
+// list once, and another process may have fetched, or packed, meanwhile.
+func (s *store) refresh() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.relist()
+}
+
+// known returns the packs in which objects are looked for.
+func (s *store) known() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.packs)
+}
+
+// relist is refresh for a caller who holds the lock.
+func (s *store) relist() error {
+	names, err := s.packNames()
+	if err != nil || slices.Equal(names, s.packs) {
+		return err
+	}
+	old := s.objs
+	s.objs, s.packs = openObjects(s.dir), names
+	return old.Close()
+}
+
+func (s *store) move(d *draft, name string) error {
+	from, to := filepath.Join(d.folder, "new"), filepath.Join(s.dir, packDir, name)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return false, err
+		return err
 	}
 	for _, end := range []string{".idx", ".pack"} {
 		if err := syncFile(from + end); err != nil {
-			return false, err
+			return err
 		}
 		if err := os.Rename(from+end, to+end); err != nil {
-			return false, err
+			return err
 		}
 	}
-	s.reindex()
-	return true, syncFile(filepath.Dir(to))
-}
-
-// reindex has the store read its list of packs again.
-func (s *store) reindex() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.objs.Reindex()
+	return syncFile(filepath.Dir(to))
 }
 
 // drop removes packs. The .pack goes first: go-git takes a .pack without its .idx
@@ -124,27 +149,35 @@ func (s *store) drop(names []string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.objs
-	s.objs = openObjects(s.dir)
-	errs := []error{old.Close()}
+	var errs []error
 	for _, name := range names {
 		for _, end := range []string{".pack", ".idx"} {
 			errs = append(errs, os.Remove(filepath.Join(s.dir, packDir, name+end)))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.relist())...)
 }
+
+// settled is how old an .idx without its .pack must be to be one that was left: a
+// younger one may belong to a pack that another process moves in right now.
+const settled = time.Hour
 
 // dropOrphans removes what a drop that was killed has left.
 func (s *store) dropOrphans() error {
-	orphans, err := filepath.Glob(filepath.Join(s.dir, packDir, "pack-*.idx"))
+	indexes, err := filepath.Glob(filepath.Join(s.dir, packDir, "pack-*.idx"))
 	if err != nil {
 		return err
 	}
-	for _, name := range orphans {
-		_, err := os.Lstat(strings.TrimSuffix(name, ".idx") + ".pack")
-		if errors.Is(err, fs.ErrNotExist) {
+	for _, name := range indexes {
+		info, err := os.Lstat(name)
+		if err != nil {
+			return err
+		}
+		_, err = os.Lstat(strings.TrimSuffix(name, ".idx") + ".pack")
+		if orphan := errors.Is(err, fs.ErrNotExist); orphan && time.Since(info.ModTime()) > settled {
 			err = os.Remove(name)
+		} else if orphan {
+			err = nil
 		}
 		if err != nil {
 			return err

@@ -53,6 +53,9 @@ func (r *Repo) Repack(ctx context.Context, ref, tip string, also ...string) (fre
 			err = fmt.Errorf("pack the Git store %s anew: %w", r.dir, err)
 		}
 	}()
+	if err := r.store.refresh(); err != nil {
+		return 0, err
+	}
 	if tip != "" && r.store.hasCommit(tip) {
 		err = r.store.setRef(privateRef(name), tip)
 	}
@@ -78,10 +81,7 @@ func (r *Repo) Repack(ctx context.Context, ref, tip string, also ...string) (fre
 // repack makes one pack of what is reachable from roots, unless there is one
 // already that holds just that.
 func (r *Repo) repack(ctx context.Context, roots []string) (err error) {
-	old, err := r.store.packNames()
-	if err != nil {
-		return err
-	}
+	old := r.store.known() // what another process brings meanwhile is none of them
 	kept, err := r.store.reachable(ctx, roots)
 	if err != nil || len(kept) == 0 {
 		return err

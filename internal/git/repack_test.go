@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -263,6 +264,7 @@ func TestRepackStops(t *testing.T) {
 			g.must(os.RemoveAll(g.dir))
 			g.must(os.CopyFS(g.dir, os.DirFS(stop.from)))
 			g.must(stop.also())
+			age(t, g.dir)
 			g.open()
 			g.whole(g.repo)
 			fetch(t, g.repo, "main")
@@ -310,6 +312,34 @@ func TestRepackFails(t *testing.T) {
 	}
 	if diff := cmp.Diff(list, files(t, g.dir)); diff != "" {
 		t.Errorf("a damaged store lost files (-want +got):\n%s", diff)
+	}
+}
+
+// TestRepackLeavesYoung: an index whose pack another process moves in right now stays.
+func TestRepackLeavesYoung(t *testing.T) {
+	g := grow(t, 1)
+	young := filepath.Join(g.dir, "objects/pack/pack-"+strings.Repeat("1", 40)+".idx")
+	g.must(os.WriteFile(young, []byte("index"), 0o600))
+	if _, err := g.repo.Repack(t.Context(), "main", g.tip); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Error(err)
+	}
+}
+
+// age has all packs of a store be there for a day.
+func age(t *testing.T, dir string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "objects/pack/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	for _, name := range names {
+		if err := os.Chtimes(name, yesterday, yesterday); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -35,8 +35,9 @@ type store struct {
 	dir   string
 	under *store // is asked for what this one does not have, and never written to; nil: none
 
-	mu   sync.Mutex
-	objs *filesystem.Storage
+	mu    sync.Mutex
+	objs  *filesystem.Storage
+	packs []string // that objs may know of
 }
 
 // openObjects opens what is in dir now: go-git reads the list of packs once.
@@ -66,7 +67,7 @@ func openStore(dir string) (*store, error) {
 	if f := cfg.Raw.Section("extensions").Option("objectformat"); f != "" && f != "sha1" {
 		return nil, fmt.Errorf("object format %s is not supported, only sha1 is", f)
 	}
-	return s, sweep(dir)
+	return s, errors.Join(sweep(dir), s.refresh())
 }
 
 // refuseForeign refuses what makes git see another history than the objects do.

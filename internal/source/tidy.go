@@ -43,8 +43,8 @@ func (s *Source) repack(ctx context.Context) (freed int64, err error) {
 }
 
 // withRoom fetches. A store that would be too large for what comes is packed anew,
-// and asked again if that helped. Advance alone does this: another process that reads
-// the same store does not see that packs are replaced.
+// and asked again if that helped. Advance alone does this: for another process that
+// reads the same store, what was replaced is gone until it fetches.
 func (s *Source) withRoom(ctx context.Context, fetch func(context.Context) (string, error)) (string, error) {
 	tip, err := fetch(ctx)
 	if !errors.Is(err, git.ErrFull) {
