@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"prumo.dev/prumo/internal/core"
 )
 
@@ -98,8 +100,8 @@ func removed(before, after core.Rendering) []core.Object {
 // ours is for orphans to say.
 func (p *pass) readRemoved(ctx context.Context, o core.Object) error {
 	live, err := p.c.Get(ctx, o.Fields)
-	if _, refused := Refusal(err, o.ID); err != nil && !refused {
-		return fmt.Errorf("read %s: %w", o.ID, err)
+	if err != nil && !meta.IsNoMatchError(err) {
+		return fmt.Errorf("read %s: %w", o.ID, err) // that it goes must not be left out of the plan
 	}
 	if live != nil {
 		p.mu.Lock()

@@ -21,6 +21,7 @@ type leaf struct {
 	to     any  // wanted; nil if absent
 	hidden bool // lies in the data of a Secret that is part of the object
 	merged bool // to is not what was rendered but what the server merged
+	names  bool // the values are the names of all items of a list, also of those that nobody declared
 	alien  bool // from is not what the repo declared: it is not for the readers of a pull request
 }
 
@@ -128,6 +129,7 @@ func (w *walker) walkLists(path []segment, from, to []any, hidden bool) {
 			w.leaves = append(w.leaves, leaf{
 				path: slices.Clone(path),
 				from: "order: " + strings.Join(fromKeys, " "), to: "order: " + strings.Join(toKeys, " "),
+				names: true,
 			})
 		}
 	}

@@ -16,14 +16,13 @@ const maxFields = 300
 
 // setFields makes the shown differences of d from the raw ones.
 func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
-	d.leaves = leaves
+	d.leaves, d.omitted = leaves, max(0, len(leaves)-maxFields)
 	foreign := d.Live != nil && !d.ours
 	for i := range leaves {
 		leaves[i].merged = leaves[i].merged || foreign && leaves[i].to != nil && !isRendered(leaves[i], rendered)
 	}
 	for i, l := range leaves {
 		if i == maxFields {
-			d.note(fmt.Sprintf("%d more fields are not shown", len(leaves)-i))
 			break
 		}
 		f := core.FieldChange{Path: renderPath(l.path)}
@@ -31,7 +30,7 @@ func (d *draft) setFields(all []owner, leaves []leaf, rendered map[string]any) {
 		if o, ok := attribute(all, l); ok {
 			f.Manager, f.Operation, f.Since = clean(o.manager), o.operation, o.since
 		}
-		if used, known := inUse(d.Live, f); known && d.ID.Kind == "ResourceQuota" && lowered(f.From, f.To) {
+		if used, known := inUse(d.Live, f); known && !l.alien && d.ID.Kind == "ResourceQuota" && lowered(f.From, f.To) {
 			f.Used = clean(fmt.Sprint(used))
 		}
 		d.Fields = append(d.Fields, f)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -72,7 +73,7 @@ func keptIn(c core.Change, drafts []draft, obs core.Observation) string {
 		return ""
 	}
 	holds := func(id core.ObjectID) bool {
-		return box.Name != "" && id.Namespace == box.Name || box.Name == "" && id.Group == box.Group && id.Kind == box.Kind
+		return box.Name != "" && id.Namespace == box.Name || box.Name == "" && id.Group == box.Group && (box.Kind == "" || id.Kind == box.Kind)
 	}
 	for _, o := range obs.Objects {
 		if holds(o.Object.ID) {
@@ -96,6 +97,9 @@ func container(c core.Change) core.ObjectID {
 	case c.ID.Group == "apiextensions.k8s.io" && c.ID.Kind == "CustomResourceDefinition":
 		group, _, _ := unstructured.NestedString(c.Live, "spec", "group")
 		kind, _, _ := unstructured.NestedString(c.Live, "spec", "names", "kind")
+		if group == "" { // of what nothing renders, only the metadata was read: its name is PLURAL.GROUP
+			_, group, _ = strings.Cut(c.ID.Name, ".")
+		}
 		return core.ObjectID{Group: group, Kind: kind}
 	}
 	return core.ObjectID{}

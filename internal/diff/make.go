@@ -60,9 +60,10 @@ func (o Options) maxShare() float64 {
 // and that are never shown.
 type draft struct {
 	core.Change
-	leaves []leaf
-	ours   bool // its live object is ours
-	fresh  bool // its namespace is made by this very plan
+	leaves  []leaf
+	omitted int  // so many of them are not shown
+	ours    bool // its live object is ours
+	fresh   bool // its namespace is made by this very plan
 
 	sensitivity sensitivity
 }
@@ -115,6 +116,9 @@ func finish(rev core.Revision, drafts []draft, obs core.Observation, opts Option
 	sortDrafts(drafts)
 	for i := range drafts {
 		drafts[i].Risk = riskOf(drafts[i].Change, drafts[i].fresh)
+		if n := drafts[i].omitted; n > 0 {
+			drafts[i].note(fmt.Sprintf("%d more fields are not shown", n))
+		}
 	}
 	plan.Hash = hash(drafts)
 	hold(drafts, obs, plan.Hash, opts)
@@ -216,12 +220,19 @@ func refused(d draft, o core.Observed) draft {
 		d.block(core.DriftBlocked, o.Blocked)
 		return d
 	}
-	leaves := compareManifest(o)
+	d.refuse(o, compareManifest(o))
+	return d
+}
+
+// refuse says of an object that the server did not accept what becomes of it, where
+// leaves are what differs.
+func (d *draft) refuse(o core.Observed, leaves []leaf) {
+	d.Action, d.Reason, d.Fields = "", "", nil
 	d.setFields(owners(o.Live), leaves, o.Object.Fields)
 	fixed := immutable(o.Object.ID, o.Live, leaves)
 	if len(fixed) == 0 {
 		d.block(core.DriftBlocked, o.Blocked)
-		return d
+		return
 	}
 	what := strings.Join(fixed, ", ") + " cannot be changed in place"
 	says := "; " + o.Blocked
@@ -237,7 +248,6 @@ func refused(d draft, o core.Observed) draft {
 		d.Manifest = remade(o)
 		d.Reason = what + ": the object is deleted and made anew" + says
 	}
-	return d
 }
 
 // remade is what is sent when an object is made anew: what others wrote to the

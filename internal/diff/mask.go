@@ -32,7 +32,8 @@ var objectCopies = map[string]bool{
 	"banzaicloud.com/last-applied":                     true,
 }
 
-var urlLogin = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
+// urlLogin is the password of a URL's login, or a login that is a token.
+var urlLogin = regexp.MustCompile(`(://(?:[^/\s:@]*:)?)[^/\s:@]+@`)
 
 // isSecret reports whether a map, by its own word, is a Secret. The kind that a
 // caller has in mind is not asked: it can be forged (argo-cd PR 29089).
@@ -56,7 +57,11 @@ func openInSecret(path []segment, name string) bool {
 // mask returns the values of a leaf as people may see them. Of a foreign object,
 // one that lives and is not ours, only what was rendered is shown.
 func (s sensitivity) mask(l leaf, foreign bool) (from, to any) {
-	if s.hides(l) {
+	seen := l
+	if l.alien || foreign {
+		seen.from = nil // what it looks like is not told either
+	}
+	if s.hides(seen) {
 		return hideBoth(l)
 	}
 	from, to = l.from, l.to

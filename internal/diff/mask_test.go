@@ -103,6 +103,17 @@ func TestMask(t *testing.T) {
 				".spec.active: " + text(true) + " -> " + text(false), ".spec.connectionString: (hidden) -> (hidden, changed)",
 				".spec.other: (hidden) -> (hidden, changed)", ".spec.psk: (hidden) -> (hidden, changed)", ".spec.secretKey: (hidden) -> (hidden, changed)",
 				".spec.size: " + text(int64(1)) + " -> " + text(int64(2)), ".spec.userData: (hidden) -> (hidden, changed)"}},
+		{"text where a quantity belongs, or a container",
+			`{apiVersion: x.example/v1, kind: Tool, metadata: {name: t}, spec: {default: {login: hunter2, cpu: "1"}, containers: {config: hunter2}}}`,
+			`{apiVersion: x.example/v1, kind: Tool, metadata: {name: t}, spec: {default: {login: x, cpu: "2"}, containers: {config: x}}}`, []string{
+				".spec.containers.config: (hidden) -> (hidden, changed)", ".spec.default.cpu: 1 -> 2", ".spec.default.login: (hidden) -> (hidden, changed)"}},
+		{"what a storage driver reads", `{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: s}, parameters: {restuserkey: hunter2}, provisioner: a}`,
+			`{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: s}, parameters: {restuserkey: x}, provisioner: b}`, []string{
+				".parameters.restuserkey: (hidden) -> (hidden, changed)", ".provisioner: a -> b"}},
+		{"a key in an address", noted("https://x.example/a?key=hunter2"), noted("https://x.example/a?key=x"), []string{".metadata.annotations.note: (hidden) -> (hidden, changed)"}},
+		{"a login that is a token", noted("https://hunter2@x.example/a"), noted("https://hunter2@x.example/b"), []string{
+			".metadata.annotations.note: https://(hidden)@x.example/a -> https://(hidden)@x.example/b"}},
+		{"a header in a snippet", noted("proxy_set_header Authorization 'Basic hunter2'"), noted("x"), []string{".metadata.annotations.note: (hidden) -> (hidden, changed)"}},
 		{"containers of a custom resource",
 			`{apiVersion: ray.io/v1, kind: RayCluster, metadata: {name: r}, spec: {head: {template: {spec: {containers: [{name: c, image: a, args: [hunter2], env: [{name: A, value: hunter2}]}]}}}}}`,
 			`{apiVersion: ray.io/v1, kind: RayCluster, metadata: {name: r}, spec: {head: {template: {spec: {containers: [{name: c, image: b, args: [x], env: [{name: A, value: x}]}]}}}}}`, []string{

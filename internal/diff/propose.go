@@ -1,6 +1,8 @@
 package diff
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 
 	"prumo.dev/prumo/internal/core"
@@ -18,12 +20,18 @@ import (
 // What had drifted before is left out.
 func Propose(rev core.Revision, obs core.Observation, before, after core.Rendering, opts Options) core.Plan {
 	was, is := byID(before.Objects), byID(after.Objects)
+	specs := make(map[core.SpecID]core.Spec, len(before.Specs))
+	for _, spec := range before.Specs {
+		specs[spec.ID] = spec
+	}
+	seen := make(map[core.ObjectID]core.Observed)
 	private := make(map[core.ObjectID][]leaf)
 	obs.Objects = slices.Clone(obs.Objects)
 	for i := range obs.Objects {
 		o := &obs.Objects[i]
 		if o.Ours && len(o.Live) > 0 {
 			o.Object.Plain = was[o.Object.ID].Plain // a proposal does not say what may be shown
+			seen[o.Object.ID] = *o
 			private[o.Object.ID] = privateLeaves(*o, was[o.Object.ID].Fields)
 			o.Conflicts = allOwned(*o, private[o.Object.ID])
 		}
@@ -46,7 +54,9 @@ func Propose(rev core.Revision, obs core.Observation, before, after core.Renderi
 	}
 	kept := drafts[:0]
 	for _, d := range drafts {
-		if d.propose(private[d.ID], was[d.ID].Fields, is[d.ID].Fields) {
+		o, old := seen[d.ID], was[d.ID]
+		rules := !sameRules(old, is[d.ID], specs[old.Spec], o.Spec)
+		if d.propose(o, private[d.ID], old.Fields, is[d.ID].Fields, rules) {
 			kept = append(kept, d)
 		}
 	}
@@ -80,14 +90,26 @@ func privateLeaves(o core.Observed, was map[string]any) []leaf {
 		l.from = lookup(o.Live, l.path)
 		private = append(private, l)
 	}
-	return private
+	return heeded(private, o.Object.Ignore)
+}
+
+// sameRules reports whether a proposal leaves as it is how an object is kept: which
+// fields belong to others or are taken from them, and what becomes of drift.
+func sameRules(was, is core.Object, then, now core.Spec) bool {
+	return reflect.DeepEqual(was.Ignore, is.Ignore) && reflect.DeepEqual(was.Force, is.Force) &&
+		then.Drift == now.Drift && then.TakeConflicts == now.TakeConflicts
 }
 
 // allOwned are the conflicts of an object. Of private fields, they are what other
 // managers own, whatever the server says: it reports none where the values are the same.
 func allOwned(o core.Observed, private []leaf) []core.Conflict {
-	hidden := pathsOf(private)
-	conflicts := slices.DeleteFunc(slices.Clone(o.Conflicts), func(c core.Conflict) bool { return hidden.touchText(c.Path) })
+	if len(private) == 0 {
+		return o.Conflicts
+	}
+	hidden, said := pathsOf(private), pathsOf(compare(nil, o.Object.Fields, observed))
+	conflicts := slices.DeleteFunc(slices.Clone(o.Conflicts), func(c core.Conflict) bool {
+		return !said.paths[c.Path] || hidden.touchText(c.Path) // one that cannot be placed may be about a private field
+	})
 	all := owners(o.Live)
 	for _, l := range private {
 		i := slices.IndexFunc(all, func(owner owner) bool { return !owner.ours() && owns(owner.fields, l.path) })
@@ -98,26 +120,47 @@ func allOwned(o core.Observed, private []leaf) []core.Conflict {
 	return conflicts
 }
 
+// maxProposed is how many fields of one object are compared. What a proposal may cost
+// is bounded: of an object with more, the plan says only that it changes.
+const maxProposed = 2000
+
 // propose keeps of a draft what the proposal causes, and hides what is not for its
-// readers. It reports whether something is left.
-func (d *draft) propose(private []leaf, was, is map[string]any) bool {
+// readers. rules says that it changes how the object is kept, so that all that differs
+// comes of it. It reports whether something is left.
+func (d *draft) propose(o core.Observed, private []leaf, was, is map[string]any, rules bool) bool {
 	if d.Action == core.ActionObserve || !d.ours || d.Live == nil || is == nil {
+		return true
+	}
+	if len(private)+len(d.leaves) > maxProposed {
+		d.Fields, d.leaves, d.Conflicts, d.omitted = nil, nil, nil, 0
+		d.note(fmt.Sprintf("more than %d fields change; they are not compared with what is live", maxProposed))
 		return true
 	}
 	changed, said, told := pathsOf(compare(was, is, shallow)), pathsOf(compare(nil, is, observed)), pathsOf(private)
 	var caused []leaf
 	for _, l := range d.leaves {
-		if !changed.touch(l.path) && said.has(l.path) || told.has(l.path) {
-			continue // drift, or said once already
+		touched := changed.touch(l.path)
+		switch {
+		case told.has(l.path): // it is in private
+			continue
+		case !touched && said.has(l.path) && !rules: // drift
+			continue
+		case !touched && !said.has(l.path) && len(private) > 0:
+			continue // what the server makes of private fields, which tells of them
 		}
-		l.alien = lookup(was, l.path) == nil
-		l.merged = l.to != nil && !isRendered(l, is)
+		l.alien = l.names || lookup(was, l.path) == nil
+		l.merged = l.to != nil && (l.names || !isRendered(l, is))
 		caused = append(caused, l)
 	}
+	nothing := len(d.leaves) == 0 || len(d.Stays)+len(o.GiveUp) > 0 || rules && d.Action == core.ActionBlocked
 	caused = append(caused, private...)
 	slices.SortStableFunc(caused, func(a, b leaf) int { return comparePaths(a.path, b.path) })
 	if len(caused) == 0 && (d.Action == core.ActionUpdate || len(changed.paths) == 0) {
-		return len(d.leaves) == 0 || len(d.Stays) > 0 // nothing differs: fields are given up
+		return nothing // differs, and there is something to do all the same
+	}
+	if o.Blocked != "" && (d.Action == core.ActionReplace || d.Action == core.ActionBlocked) && !isTerminating(o.Live) {
+		d.refuse(o, caused)
+		return true
 	}
 	d.Fields = nil
 	d.setFields(owners(d.Live), caused, is)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"prumo.dev/prumo/internal/core"
+	"prumo.dev/prumo/internal/objpath"
 )
 
 // proposal is a plan of a change from one text to another of an object that is live.
@@ -16,6 +17,7 @@ func proposal(t *testing.T, was, is, live, predicted, managers string, conflicts
 	o := fixture{want: is, live: live, predicted: predicted, ours: true, managers: managers, conflicts: conflicts}.observed(t)
 	before := core.Rendering{}
 	if was != "" {
+		before.Specs = []core.Spec{{ID: o.Object.Spec, Drift: core.DriftCorrect}}
 		before.Objects = []core.Object{{ID: o.Object.ID, Spec: o.Object.Spec, Fields: object(t, was)}}
 	}
 	return Propose(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, before, core.Rendering{Objects: []core.Object{o.Object}}, Options{})
@@ -97,8 +99,109 @@ func texts(p core.Plan) []string {
 	return out
 }
 
-// An object with as many fields as the API takes costs no more than its size.
-func TestProposeIsLinear(t *testing.T) {
+// Two clusters that differ in a hidden value, of which one is what the proposal guesses,
+// give the same plan, wherever the server derives something from the value.
+func TestProposeConfirmsNoGuess(t *testing.T) {
+	secret := func(data string) string {
+		return "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: lab}, " + data + "}"
+	}
+	job := func(image, env string) string {
+		return "{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: lab}, spec: {template: {spec: {containers: [{name: c, image: " + image +
+			", env: [" + env + "]}]}}}}"
+	}
+	many := func(more string) string {
+		var b strings.Builder
+		for i := range 300 {
+			fmt.Fprintf(&b, "k%d: new, ", i)
+		}
+		return account(b.String() + more)
+	}
+	pod := func(env string) string {
+		return "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: lab}, spec: {containers: [{name: c, env: [" + env + "]}]}}"
+	}
+	hard := func(hard, used string) string {
+		return "{apiVersion: v1, kind: ResourceQuota, metadata: {name: q, namespace: lab}, spec: {hard: {" + hard + "}}, status: {used: {" + used + "}}}"
+	}
+	const a, b, hidden = "{name: A, value: x}", "{name: B, value: x}", "{name: HUNTER2, value: x}"
+	for _, tt := range []struct {
+		name, was, is string
+		live          [2]string // of one cluster, and of the other
+		predicted     [2]string
+		blocked       string
+	}{
+		{"a Secret's stringData", secret("type: Opaque"), secret("type: Opaque, stringData: {pw: hunter2}"),
+			[2]string{secret("type: Opaque, data: {pw: aHVudGVyMg==}"), secret("type: Opaque, data: {pw: b3RoZXI=}")},
+			[2]string{secret("type: Opaque, data: {pw: aHVudGVyMg==}"), secret("type: Opaque, data: {pw: aHVudGVyMg==}")}, ""},
+		{"an immutable field", job("one", ""), job("two", "{name: PW, value: hunter2}"),
+			[2]string{job("one", "{name: PW, value: hunter2}"), job("one", "{name: PW, value: other}")}, [2]string{}, "refused: Invalid: spec.template (Invalid)"},
+		{"fields that are too many to show", account(""), many("z: hunter2"), [2]string{account("z: hunter2"), account("z: other")},
+			[2]string{many("z: hunter2"), many("z: hunter2")}, ""},
+		{"what a live value looks like", account(""), account("z: x"), [2]string{account("z: plain"), account("z: password=hunter2")},
+			[2]string{account("z: x"), account("z: x")}, ""},
+		{"names of variables", pod(a + ", " + b), pod(b + ", " + a), [2]string{pod(a + ", " + b + ", " + hidden), pod(a + ", " + b + ", {name: OTHER, value: x}")},
+			[2]string{pod(b + ", " + a + ", " + hidden), pod(b + ", " + a + ", {name: OTHER, value: x}")}, ""},
+		{"what is used of a quota", hard("cpu: 1", ""), hard("cpu: 1, pods: 40", ""), [2]string{hard("cpu: 1, pods: 50", "pods: 41"), hard("cpu: 1, pods: 30", "pods: 2")},
+			[2]string{hard("cpu: 1, pods: 40", "pods: 41"), hard("cpu: 1, pods: 40", "pods: 2")}, ""},
+	} {
+		var seen [2][]string
+		for i := range seen {
+			o := fixture{want: tt.is, live: tt.live[i], predicted: tt.predicted[i], ours: true, blocked: tt.blocked}.observed(t)
+			before := core.Rendering{Specs: []core.Spec{{ID: o.Object.Spec, Drift: core.DriftCorrect}},
+				Objects: []core.Object{{ID: o.Object.ID, Spec: o.Object.Spec, Fields: object(t, tt.was)}}}
+			p := Propose(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, before, core.Rendering{Objects: []core.Object{o.Object}}, Options{})
+			if seen[i] = texts(p); len(p.Changes) == 0 {
+				t.Errorf("%s: no change", tt.name)
+			}
+			if text := fmt.Sprint(seen[i]); tt.name == "names of variables" && strings.Contains(text, "HUNTER2") {
+				t.Errorf("%s: %s", tt.name, text)
+			}
+		}
+		if d := cmp.Diff(seen[0], seen[1]); d != "" {
+			t.Errorf("%s: the hidden value shows (-one +other):\n%s", tt.name, d)
+		}
+	}
+}
+
+// What a spec says of how its objects are kept is a change, too, though their fields
+// stay as they are.
+func TestProposeTellsOfRules(t *testing.T) {
+	replicas := func(n int) string {
+		return fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, namespace: lab}, spec: {replicas: %d}}", n)
+	}
+	path, err := objpath.Parse(".spec.replicas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored := []objpath.Path{path}
+	for _, tt := range []struct {
+		name          string
+		before, after []objpath.Path // ignored
+		drift         core.DriftMode // before
+		live          int
+		want          []string
+	}{
+		{"no longer ignored", ignored, nil, core.DriftCorrect, 9, []string{".spec.replicas: " + text(int64(9)) + " -> " + text(int64(2))}},
+		{"drift is corrected from now on", nil, nil, core.DriftIgnore, 9, []string{".spec.replicas: " + text(int64(9)) + " -> " + text(int64(2))}},
+		{"still drift", nil, nil, core.DriftCorrect, 9, nil},
+		{"declared and ignored at once", nil, ignored, core.DriftCorrect, 2, nil},
+	} {
+		o := fixture{want: replicas(2), live: replicas(tt.live), predicted: replicas(2), ours: true}.observed(t)
+		o.Object.Ignore = tt.after
+		before := core.Rendering{Specs: []core.Spec{{ID: o.Object.Spec, Drift: tt.drift}},
+			Objects: []core.Object{{ID: o.Object.ID, Spec: o.Object.Spec, Fields: object(t, replicas(2)), Ignore: tt.before}}}
+		p := Propose(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, before, core.Rendering{Objects: []core.Object{o.Object}}, Options{})
+		var got []string
+		for _, c := range p.Changes {
+			got = append(got, fieldLines(c)...)
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
+		}
+	}
+}
+
+// An object with as many fields as the API takes costs a bounded time.
+func TestProposeIsBounded(t *testing.T) {
 	const fields = 40_000
 	wide := func(value string) map[string]any {
 		data := make(map[string]any, fields)
@@ -111,8 +214,8 @@ func TestProposeIsLinear(t *testing.T) {
 		Live: wide("a"), Predicted: wide("b"), Manifest: wide("b")}
 	before := core.Rendering{Objects: []core.Object{{ID: o.Object.ID, Fields: wide("x")}}}
 	p := Propose(core.Revision{}, core.Observation{Objects: []core.Observed{o}}, before, core.Rendering{Objects: []core.Object{o.Object}}, Options{})
-	if c := one(t, p); len(c.Fields) != maxFields {
-		t.Errorf("%d fields are shown", len(c.Fields))
+	if c := one(t, p); len(c.Fields) != 0 || !strings.Contains(c.Reason, "more than 2000 fields change") {
+		t.Errorf("%d fields are shown; %s", len(c.Fields), c.Reason)
 	}
 }
 

@@ -41,6 +41,9 @@ func fieldRisk(c core.Change, f core.FieldChange) core.Risk {
 	case "Node":
 		return nodeRisk(f)
 	case "ResourceQuota":
+		if f.From == notSaid && within(f.Path, ".spec.hard") {
+			return core.RiskDisruptive // it may be lowered
+		}
 		if used, known := inUse(c.Live, f); within(f.Path, ".spec.hard") && lowered(f.From, f.To) && (!known || lowered(used, f.To)) {
 			return core.RiskDisruptive // nothing that is lost can start again
 		}

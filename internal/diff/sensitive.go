@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/objpath"
 )
@@ -52,7 +54,9 @@ func (s sensitivity) isPlain(path []segment) bool {
 
 // freeFields are fields of the core API whose values are free text, wherever they are:
 // they belong to containers, probes and hooks, of custom resources too.
-var freeFields = map[string]bool{"command": true, "args": true, "httpHeaders": true}
+// Those of storage drivers are for the driver to read.
+var freeFields = map[string]bool{"command": true, "args": true, "httpHeaders": true,
+	"parameters": true, "volumeAttributes": true, "options": true, "mountOptions": true}
 
 // isFree reports whether a field is free text to the API server.
 func (s sensitivity) isFree(l leaf) bool {
@@ -66,7 +70,21 @@ func (s sensitivity) isFree(l leaf) bool {
 	case first == "metadata" || s.isCore():
 		return false
 	}
-	return (isText(l.from) || isText(l.to)) && !isQuantity(path) && !inContainer(path)
+	return isFreeText(path, l.from) || isFreeText(path, l.to)
+}
+
+// isFreeText reports whether a value of a custom resource is a text of which nobody
+// knows what it is.
+func isFreeText(path []segment, v any) bool {
+	text, ok := v.(string)
+	if !ok || inContainer(path) {
+		return false
+	}
+	if isQuantity(path) {
+		_, err := resource.ParseQuantity(text)
+		return err != nil
+	}
+	return true
 }
 
 // isCore reports whether an object is of an API that Kubernetes itself serves, whose
@@ -85,9 +103,12 @@ var coreGroups = map[string]bool{
 // inContainer reports whether a field belongs to a container: custom resources embed
 // them, and they are known there too.
 func inContainer(path []segment) bool {
-	return slices.ContainsFunc(path, func(g segment) bool {
-		return g.field == "containers" || g.field == "initContainers" || g.field == "ephemeralContainers"
-	})
+	for i, g := range path[:len(path)-1] {
+		if (g.field == "containers" || g.field == "initContainers" || g.field == "ephemeralContainers") && path[i+1].isItem() {
+			return true
+		}
+	}
+	return false
 }
 
 // inEnv reports whether path is the literal value of a container's variable, or the
@@ -153,7 +174,7 @@ var (
 	privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)
 
 	// assigned is a secret in the middle of a text: --api-key=x, password: x, Password=x.
-	assigned = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|psk)["']?\s*[=:]\s*["']?[^\s"'$({<]`)
+	assigned = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd?|secret|token|credentials?|[?&](key|sig|signature)|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|psk)["']?\s*[=:]\s*["']?[^\s"'$({<]|authorization["':\s]+(basic|bearer)\s`)
 
 	// knownTokens are the forms of tokens that say what they are: of clouds, forges,
 	// chats and JSON Web Tokens.

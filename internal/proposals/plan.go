@@ -185,6 +185,7 @@ func (p *Planner) nameHits(ctx context.Context, changes []core.Change) error {
 	var ours []core.Change
 	for _, c := range changes {
 		if c.UID != "" {
+			c.Manifest = nil // which nodes, and which taint, would be for the proposal to choose
 			ours = append(ours, c)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -267,7 +268,21 @@ func outcome(tree core.Tree, now lastGood, rep core.Report) *core.InForce {
 	drift.Changes = slices.DeleteFunc(slices.Clone(drift.Changes), func(c core.Change) bool {
 		return done[c.ID] && c.Action != core.ActionObserve
 	})
+	for i := range drift.Changes {
+		drift.Changes[i].Reason = withoutHolders(drift.Changes[i].Reason)
+	}
 	return &core.InForce{Tree: tree, Declared: now.declared, Rendering: now.rendering, Precautions: rep.Precautions, Drift: drift}
+}
+
+// withoutHolders leaves out of a reason what holds an object that is being deleted: the
+// pods that use it, and the words of a namespace's conditions.
+func withoutHolders(reason string) string {
+	for _, end := range []string{"is being deleted", "is terminating"} {
+		if before, _, ok := strings.Cut(reason, end); ok {
+			return before + end
+		}
+	}
+	return reason
 }
 
 // options say what a plan may do without asking.
