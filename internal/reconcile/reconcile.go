@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -111,10 +110,6 @@ type Reconciler struct {
 	inForce  atomic.Pointer[core.InForce]
 }
 
-// InForce is the outcome of the last pass that came to a plan; nil if none did. It may
-// be called from any goroutine.
-func (r *Reconciler) InForce() *core.InForce { return r.inForce.Load() }
-
 // Reconcile makes the cluster match the repo and says what it found. What fails
 // keeps the last good revision in force: a remote that is away or a refused
 // commit does not stop drift from being corrected.
@@ -181,21 +176,6 @@ func (r *Reconciler) Drift(ctx context.Context, tree core.Tree) (core.Report, er
 	return rep, err
 }
 
-// Compare returns what proposals onto a tree that was applied before are compared with.
-// It changes nothing.
-func (r *Reconciler) Compare(ctx context.Context, tree core.Tree) (*core.InForce, error) {
-	rep := core.Report{Time: r.Now(), Instance: r.Instance, Revision: tree.Revision}
-	before, err := r.renderAgreed(ctx, tree)
-	if err != nil {
-		return nil, at(core.StageRender, err)
-	}
-	_, now, err := r.plan(ctx, tree, before, r.glance(ctx), &rep)
-	if err != nil {
-		return nil, err
-	}
-	return outcome(tree, now, rep), nil
-}
-
 // Apply makes the cluster match a tree that the caller answers for, once, and
 // remembers nothing.
 func (r *Reconciler) Apply(ctx context.Context, tree core.Tree) (core.Report, error) {
@@ -251,38 +231,6 @@ func (r *Reconciler) plan(ctx context.Context, tree core.Tree, before core.Rende
 	asked := askedFor(caused, owing)
 	now := lastGood{core.Applied{Revision: tree.Revision, Kept: r.keptSpecs(good, want)}, declared, want, asked}
 	return obey(plan, asked, drifted), now, nil
-}
-
-// outcome is what a pass leaves for proposals to be compared with: of the drift, what
-// it did not put back.
-func outcome(tree core.Tree, now lastGood, rep core.Report) *core.InForce {
-	done := make(map[core.ObjectID]bool)
-	if rep.Result != nil {
-		for _, o := range rep.Result.Outcomes {
-			if o.Status == core.StatusDone {
-				done[o.ID] = true
-			}
-		}
-	}
-	drift := *rep.Drift
-	drift.Changes = slices.DeleteFunc(slices.Clone(drift.Changes), func(c core.Change) bool {
-		return done[c.ID] && c.Action != core.ActionObserve
-	})
-	for i := range drift.Changes {
-		drift.Changes[i].Reason = withoutHolders(drift.Changes[i].Reason)
-	}
-	return &core.InForce{Tree: tree, Declared: now.declared, Rendering: now.rendering, Precautions: rep.Precautions, Drift: drift}
-}
-
-// withoutHolders leaves out of a reason what holds an object that is being deleted: the
-// pods that use it, and the words of a namespace's conditions.
-func withoutHolders(reason string) string {
-	for _, end := range []string{"is being deleted", "is terminating"} {
-		if before, _, ok := strings.Cut(reason, end); ok {
-			return before + end
-		}
-	}
-	return reason
 }
 
 // options say what a plan may do without asking.
