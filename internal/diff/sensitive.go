@@ -165,11 +165,6 @@ func isPlainValue(v any) bool {
 	return false
 }
 
-func isText(v any) bool {
-	_, ok := v.(string)
-	return ok
-}
-
 var (
 	privateKey = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY`)
 
