@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"prumo.dev/prumo/internal/core"
 	"prumo.dev/prumo/internal/objpath"
@@ -148,7 +149,7 @@ func (d *draft) propose(o core.Observed, private []leaf, was, is map[string]any,
 		case !touched && !said.has(l.path) && len(private) > 0:
 			continue // what the server makes of private fields, which tells of them
 		}
-		l.alien = l.names || lookup(was, l.path) == nil
+		l.alien = l.names || !wasDeclared(was, l)
 		l.merged = l.to != nil && (l.names || !isRendered(l, is))
 		caused = append(caused, l)
 	}
@@ -165,6 +166,18 @@ func (d *draft) propose(o core.Observed, private []leaf, was, is map[string]any,
 	d.Fields = nil
 	d.setFields(owners(d.Live), caused, is)
 	return true
+}
+
+// wasDeclared reports whether the live value of a leaf stands in a field that an object
+// declared before. An item of a list that has no keys may be another one by now, so its
+// value counts only if it is the one that was declared.
+func wasDeclared(was map[string]any, l leaf) bool {
+	declared := lookup(was, l.path)
+	byIndex := slices.ContainsFunc(l.path, func(s segment) bool {
+		_, err := strconv.Atoi(s.key)
+		return s.isItem() && err == nil
+	})
+	return declared != nil && (!byIndex || identical(declared, l.from))
 }
 
 // A pathSet is a set of fields. What it takes to ask does not depend on their number:

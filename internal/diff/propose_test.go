@@ -27,6 +27,16 @@ func account(annotations string) string {
 	return "{apiVersion: v1, kind: ServiceAccount, metadata: {name: s, namespace: lab, annotations: {" + annotations + "}}}"
 }
 
+// widget is a custom resource with a list of items that have no key.
+func widget(items ...string) string {
+	n := map[string]string{"a": "1", "b": "2", "hunter2": "77042"}
+	var list []string
+	for _, item := range items {
+		list = append(list, "{size: "+n[item]+"}")
+	}
+	return "{apiVersion: lab.example/v1, kind: Widget, metadata: {name: w, namespace: lab}, spec: {x: [" + strings.Join(list, ", ") + "]}}"
+}
+
 // What had drifted is not the proposal's, and of what it changes all is told.
 func TestPropose(t *testing.T) {
 	for _, tt := range []struct {
@@ -52,6 +62,9 @@ func TestPropose(t *testing.T) {
 			[]string{".metadata.annotations.a: one -> two", ".metadata.annotations.c: none -> " + notOurs}},
 		{"what the server changes", account("a: one"), account("a: two"), account("a: one, c: hunter2"), account("a: two, c: hunter3"),
 			[]string{".metadata.annotations.a: one -> two", ".metadata.annotations.c: " + notSaid + " -> " + notOurs}},
+		{"a list without keys in which somebody put an item", widget("a", "b"), widget("b"), widget("a", "hunter2", "b"), widget("b"),
+			[]string{".spec.x[0].size: " + text(int64(1)) + " -> " + text(int64(2)),
+				".spec.x[1].size: " + notSaid + " -> none", ".spec.x[2].size: " + notSaid + " -> none"}},
 		{"an object that was not declared", "", account("a: one"), account("a: hunter2"), account("a: one"),
 			[]string{".metadata.annotations.a: " + notSaid + " -> one"}},
 	} {
