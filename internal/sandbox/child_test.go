@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,11 @@ func child(_ context.Context, in io.Reader, out io.Writer) error {
 			}
 		case "repeat":
 			fmt.Fprintln(out, len(strings.Repeat(strings.Repeat("0123456789", 300), 1_000_000)))
+		case "piece":
+			for range 300 { // so that the runtime has what it needs by itself
+				_ = bytes.Repeat([]byte("x"), 1<<20)
+			}
+			fmt.Fprintln(out, len(bytes.Repeat([]byte("x"), 1<<30)))
 		case "small":
 			for hog := [][]byte{}; ; {
 				hog = append(hog, bytes.Repeat([]byte("x"), 1000))
@@ -194,6 +200,7 @@ func TestChildIsBounded(t *testing.T) {
 		{"loop", "longer than 200ms", Limits{Time: 200 * time.Millisecond}},
 		{"hog", "more than 384 MiB", Limits{}},
 		{"repeat", "more than 384 MiB", Limits{}},
+		{"piece", "more than 384 MiB", Limits{}},
 		{"talk", "more than 1 MiB", Limits{Output: 1 << 20}},
 		{"overflow", "fatal error: stack overflow", Limits{}},
 		{"nonsense", "an answer that cannot be read", Limits{}},
@@ -201,7 +208,7 @@ func TestChildIsBounded(t *testing.T) {
 	onHosts(t, func(t *testing.T, h Host) {
 		for _, tt := range tests {
 			t.Run(tt.line, func(t *testing.T) {
-				if tt.line == "hog" || tt.line == "repeat" || tt.line == "overflow" {
+				if slices.Contains([]string{"hog", "repeat", "piece", "overflow"}, tt.line) {
 					needMemory(t)
 				}
 				c := start(t, h, tt.limits)

@@ -18,7 +18,7 @@ import (
 // the kernel does not have is no error.
 func raise(memory int64) (Walls, error) {
 	w := Walls{Memory: memory}
-	data, err := dataSize()
+	data, space, err := sizes()
 	if err != nil {
 		return w, err
 	}
@@ -34,6 +34,7 @@ func raise(memory int64) (Walls, error) {
 		limit    uint64
 	}{
 		{"data", unix.RLIMIT_DATA, uint64(data + memory)},
+		{"address space", unix.RLIMIT_AS, uint64(space + memory + spareSpace)},
 		{"file size", unix.RLIMIT_FSIZE, 0},
 		{"core", unix.RLIMIT_CORE, 0},
 		{"open files", unix.RLIMIT_NOFILE, maxOpen},
@@ -79,20 +80,37 @@ func (w *Walls) landlock() error {
 	return nil
 }
 
-// dataSize returns how much memory this process has that counts for RLIMIT_DATA, in
-// bytes: what is private and can be written, whether or not it was.
-func dataSize() (int64, error) {
+// spareSpace is how much address space may be reserved on top of the memory that may
+// be used, in bytes: Go's heap reserves 64 MiB at a time, and each thread its stack.
+const spareSpace = 128 << 20
+
+// sizes returns how much memory this process has that counts for RLIMIT_DATA, what is
+// private and can be written, whether or not it was; and how much address space it has,
+// for RLIMIT_AS. Both are in bytes, and both are needed. The kernel does not check the
+// first where memory is mapped over what is reserved already (mm/vma.c, the check for
+// MAP_FIXED), as Go's heap does: one allocation of any size passes, and only the next
+// is refused. To reserve is always checked against the second.
+func sizes() (data, space int64, err error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	of := make(map[string]int64)
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmData:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
-			return kb << 10, err
+		name, value, _ := strings.Cut(line, ":")
+		if name != "VmData" && name != "VmSize" {
+			continue
 		}
+		kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("/proc/self/status: %s: %w", name, err)
+		}
+		of[name] = kb << 10
 	}
-	return 0, errors.New("/proc/self/status has no VmData")
+	if of["VmData"] == 0 || of["VmSize"] == 0 {
+		return 0, 0, errors.New("/proc/self/status has no VmData or no VmSize")
+	}
+	return of["VmData"], of["VmSize"], nil
 }
 
 // hide keeps others of the same user from the memory, the environment and the open

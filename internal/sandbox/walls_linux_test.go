@@ -22,7 +22,7 @@ import (
 func TestMemoryStaysUnderItsLimit(t *testing.T) {
 	needMemory(t)
 	const rest = 64 << 20 // what the program takes, and pages of its file
-	for _, line := range []string{"hog", "repeat", "small", "threads"} {
+	for _, line := range []string{"hog", "repeat", "piece", "small", "threads"} {
 		t.Run(line, func(t *testing.T) {
 			c := start(t, Host{}, Limits{Memory: 128 << 20})
 			if _, err := say(t.Context(), c, line); err == nil {
@@ -139,6 +139,12 @@ func TestLimits(t *testing.T) {
 		var limit unix.Rlimit
 		if err := unix.Prlimit(pid, resource, nil, &limit); err != nil || limit != (unix.Rlimit{Cur: want, Max: want}) {
 			t.Errorf("limit %d: %+v, %v; want %d", resource, limit, err, want)
+		}
+	}
+	for _, resource := range []int{unix.RLIMIT_DATA, unix.RLIMIT_AS} {
+		var limit unix.Rlimit
+		if err := unix.Prlimit(pid, resource, nil, &limit); err != nil || limit.Cur != limit.Max || limit.Max > 1<<60 {
+			t.Errorf("limit %d: %+v, %v; want one", resource, limit, err)
 		}
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
