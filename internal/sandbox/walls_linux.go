@@ -80,9 +80,9 @@ func (w *Walls) landlock() error {
 	return nil
 }
 
-// spareSpace is how much address space may be reserved on top of the memory that may
-// be used, in bytes: Go's heap reserves 64 MiB at a time, and each thread its stack.
-const spareSpace = 128 << 20
+// spareSpace is how much address space a child may reserve on top of the memory that it
+// may use, in bytes. Go's heap reserves 64 MiB at a time.
+const spareSpace = 64 << 20
 
 // sizes returns how much memory this process has that counts for RLIMIT_DATA, what is
 // private and can be written, whether or not it was; and how much address space it has,
