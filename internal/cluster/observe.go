@@ -84,16 +84,13 @@ type pass struct {
 func newPass(c *Cluster, r core.Rendering) *pass {
 	p := &pass{
 		c: c, r: r,
-		specs:      map[core.SpecID]core.Spec{},
+		specs:      r.SpecsByID(),
 		namespaces: map[string]bool{},
 		live:       map[core.ObjectID]map[string]any{},
 		absent:     map[core.ObjectID]bool{},
 		refused:    map[core.ObjectID]Denial{},
 		asked:      map[core.ObjectID]bool{},
 		marked:     map[core.ObjectID]map[string]any{},
-	}
-	for _, s := range r.Specs {
-		p.specs[s.ID] = s
 	}
 	for _, o := range r.Objects {
 		if isNamespace(o) {

@@ -42,11 +42,7 @@ func (c *Cluster) ObserveProposal(ctx context.Context, before, after core.Render
 
 // skipUnchanged leaves out what a proposal does not change.
 func (p *pass) skipUnchanged(before core.Rendering) {
-	specs := make(map[core.SpecID]core.Spec, len(before.Specs))
-	for _, s := range before.Specs {
-		specs[s.ID] = s
-	}
-	was := index(before.Objects)
+	was, specs := before.ObjectsByID(), before.SpecsByID()
 	for _, o := range p.r.Objects {
 		old, ok := was[o.ID]
 		now, then := p.specs[o.Spec], specs[old.Spec]
@@ -79,17 +75,9 @@ func sameWish(a, b core.Object) bool {
 	return reflect.DeepEqual(a.Fields, b.Fields) && reflect.DeepEqual(a.Ignore, b.Ignore) && reflect.DeepEqual(a.Force, b.Force)
 }
 
-func index(objects []core.Object) map[core.ObjectID]core.Object {
-	byID := make(map[core.ObjectID]core.Object, len(objects))
-	for _, o := range objects {
-		byID[o.ID] = o
-	}
-	return byID
-}
-
 // removed are the objects that only the first of two renderings has.
 func removed(before, after core.Rendering) []core.Object {
-	stays := index(after.Objects)
+	stays := after.ObjectsByID()
 	return slices.DeleteFunc(slices.Clone(before.Objects), func(o core.Object) bool {
 		_, ok := stays[o.ID]
 		return ok

@@ -120,6 +120,24 @@ type Rendering struct {
 	Precautions []Object
 }
 
+// ObjectsByID returns the objects by what identifies them.
+func (r Rendering) ObjectsByID() map[ObjectID]Object {
+	m := make(map[ObjectID]Object, len(r.Objects))
+	for i := range r.Objects {
+		m[r.Objects[i].ID] = r.Objects[i]
+	}
+	return m
+}
+
+// SpecsByID returns the specs by what identifies them.
+func (r Rendering) SpecsByID() map[SpecID]Spec {
+	m := make(map[SpecID]Spec, len(r.Specs))
+	for i := range r.Specs {
+		m[r.Specs[i].ID] = r.Specs[i]
+	}
+	return m
+}
+
 // Without returns the rendering without what some specs render to. The specs stay.
 func (r Rendering) Without(specs func(SpecID) bool) Rendering {
 	of := func(o Object) bool { return specs(o.Spec) }

@@ -9,7 +9,7 @@ import (
 // Offline compares two renderings and asks nobody: what a proposal would change if the
 // cluster were just as the repo wants it. It has no hash, for there is nothing to approve.
 func Offline(rev core.Revision, before, after core.Rendering, opts Options) core.Plan {
-	was, is := byID(before.Objects), byID(after.Objects)
+	was, is := before.ObjectsByID(), after.ObjectsByID()
 	var obs core.Observation
 	var drafts []draft
 	unchanged := 0

@@ -20,11 +20,8 @@ import (
 // same already, and whether the server would report a conflict, would confirm a guess.
 // What had drifted before is left out.
 func Propose(rev core.Revision, obs core.Observation, before, after core.Rendering, opts Options) core.Plan {
-	was, is := byID(before.Objects), byID(after.Objects)
-	specs := make(map[core.SpecID]core.Spec, len(before.Specs))
-	for _, spec := range before.Specs {
-		specs[spec.ID] = spec
-	}
+	was, is := before.ObjectsByID(), after.ObjectsByID()
+	specs := before.SpecsByID()
 	seen := make(map[core.ObjectID]core.Observed)
 	private := make(map[core.ObjectID][]leaf)
 	obs.Objects = slices.Clone(obs.Objects)
@@ -68,15 +65,6 @@ func Propose(rev core.Revision, obs core.Observation, before, after core.Renderi
 		plan.Changes[i] = *unattributed(c)
 	}
 	return plan
-}
-
-// byID finds objects.
-func byID(objects []core.Object) map[core.ObjectID]core.Object {
-	m := make(map[core.ObjectID]core.Object, len(objects))
-	for i := range objects {
-		m[objects[i].ID] = objects[i]
-	}
-	return m
 }
 
 // privateLeaves are the fields that a proposal changes and whose live values are not
