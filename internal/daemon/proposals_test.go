@@ -99,18 +99,9 @@ versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {ty
 
 func newProposer(t *testing.T) *proposer {
 	t.Helper()
-	opts := cluster.Options{Workloads: true}
-	clustertest.Need(t, opts)
-	c, err := cluster.Start(t.Context(), opts)
+	c := clustertest.Own(t, cluster.Options{Workloads: true})
+	err := c.AddNodes(t.Context(), fixtures.Nodes())
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := c.AddNodes(t.Context(), fixtures.Nodes()); err != nil {
 		t.Fatal(err)
 	}
 	p := new(proposer)

@@ -164,20 +164,11 @@ func TestStrangersStopNothing(t *testing.T) {
 
 func newSiege(t *testing.T) *siege {
 	t.Helper()
-	opts := cluster.Options{Workloads: true}
-	clustertest.Need(t, opts)
 	// The disk of the reports is too small for one.
 	s := &siege{state: smalldisk.Mount(t, 256<<20), reports: smalldisk.Mount(t, 16<<10), group: newMemoryGroup(t, 1<<30), log: new(output), ended: make(chan error, 1)}
-	c, err := cluster.Start(t.Context(), opts)
+	c := clustertest.Own(t, cluster.Options{Workloads: true})
+	err := c.AddNodes(t.Context(), fixtures.Nodes())
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := c.AddNodes(t.Context(), fixtures.Nodes()); err != nil {
 		t.Fatal(err)
 	}
 	if s.admin, err = kubernetes.NewForConfig(c.Config()); err != nil {

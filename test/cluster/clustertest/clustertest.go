@@ -9,7 +9,7 @@
 //	}
 //
 // Tests share what the cluster holds: each uses names of its own. A test that
-// stops servers starts its own cluster with cluster.Start.
+// stops servers starts its own cluster, with Own or cluster.Start.
 package clustertest
 
 import (
@@ -86,6 +86,22 @@ func Need(t testing.TB, opts cluster.Options) {
 	if testing.Short() && len(missing) > 0 {
 		t.Skipf("needs a control plane, and %s must be built first (minutes): run without -short", strings.Join(missing, ", "))
 	}
+}
+
+// Own starts a cluster for this test alone and stops it with the test.
+func Own(t testing.TB, opts cluster.Options) *cluster.Cluster {
+	t.Helper()
+	Need(t, opts)
+	c, err := cluster.Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
 }
 
 func (s *share) get(t testing.TB) *cluster.Cluster {
