@@ -16,9 +16,9 @@ const notOurs = "exists, not ours: what would change is shown to those who can r
 
 // ObserveProposal observes what a proposal would change: the objects that differ
 // between two renderings, before and after it. It asks about nothing else: what is
-// the same in both counts as in sync, since its drift is told by the pass. Of an
-// object that exists and is not ours it tells just that, whoever owns it: the server
-// is not asked, for each answer would depend on what is in it. The cost is one read
+// the same in both counts as in sync, since its drift is told by the pass. If an object
+// exists and is not ours, it tells just that, whoever owns it: the server is not asked,
+// because each answer would depend on what is in the object. The cost is one read
 // and one or two dry-runs for each object that differs.
 func (c *Cluster) ObserveProposal(ctx context.Context, before, after core.Rendering) (core.Observation, error) {
 	p := newPass(c, after)

@@ -15,7 +15,7 @@ import (
 // obs is what the cluster says of what differs between them.
 //
 // A proposal must not be a way to read the cluster. So a live value is shown only
-// where the repo declared the field before, and is no secret. Of all other fields the
+// where the repo declared the field before, and is no secret. For all other fields the
 // plan says only that the proposal sets them: whether the live value happens to be the
 // same already, and whether the server would report a conflict, would confirm a guess.
 // What had drifted before is left out.
@@ -89,7 +89,7 @@ func sameRules(was, is core.Object, then, now core.Spec) bool {
 		then.Drift == now.Drift && then.TakeConflicts == now.TakeConflicts
 }
 
-// allOwned are the conflicts of an object. Of private fields, they are what other
+// allOwned are the conflicts of an object. For private fields, they are what other
 // managers own, whatever the server says: it reports none where the values are the same.
 func allOwned(o core.Observed, private []leaf) []core.Conflict {
 	if len(private) == 0 {
@@ -110,7 +110,7 @@ func allOwned(o core.Observed, private []leaf) []core.Conflict {
 }
 
 // maxProposed is how many fields of one object are compared. What a proposal may cost
-// is bounded: of an object with more, the plan says only that it changes.
+// is bounded: the plan says of a larger object only that it changes.
 const maxProposed = 2000
 
 // propose keeps of a draft what the proposal causes, and hides what is not for its

@@ -37,8 +37,8 @@ type Images interface {
 
 // Cluster sees what the live cluster makes of a proposal.
 type Cluster interface {
-	// ObserveProposal observes what differs between two renderings. Of what is not ours
-	// it tells only that it exists.
+	// ObserveProposal observes what differs between two renderings. It tells only that
+	// an object exists if that object is not ours.
 	ObserveProposal(ctx context.Context, before, after core.Rendering) (core.Observation, error)
 
 	// Pods lists the pods that a change may stop.

@@ -20,7 +20,7 @@ var calls = []string{
 	"epoll_create1", "epoll_ctl", "epoll_pwait", "eventfd2",
 	"exit", "exit_group",
 
-	// Of the C library, in a program that has one.
+	// What the C library makes, in a program that has one.
 	"set_robust_list", "rseq",
 }
 
